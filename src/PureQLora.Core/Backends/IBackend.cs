@@ -7,7 +7,18 @@ namespace PureQLora.Core;
 /// </remarks>
 public interface IBackend :
     IMemoryKernels,
-    IRmsNormKernels
+    IRmsNormKernels,
+    IUnaryKernels,
+    IBinaryKernels,
+    IReductionKernels,
+    ISoftmaxKernels,
+    ITransposeKernels,
+    ICopyKernels,
+    IGatherKernels,
+    ICastKernels,
+    IDropoutKernels,
+    IAdamWKernels,
+    INormKernels
 {
     /// <summary>Name of the backend as the command line has it, such as <c>cpu</c>.</summary>
     string Name { get; }
