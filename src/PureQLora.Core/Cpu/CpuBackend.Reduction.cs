@@ -1,17 +1,12 @@
+using System.Numerics;
 using System.Numerics.Tensors;
 
 namespace PureQLora.Core;
 
 public sealed unsafe partial class CpuBackend
 {
-    /// <summary>Elements summed in float32 before they join a float64 sum.</summary>
-    private const int SumPiece = 1024;
-
     /// <summary>Columns that one piece of a sum over rows covers.</summary>
     private const int ColumnBlock = 256;
-
-    /// <summary>Rows added up in float32 before they join the total of their column.</summary>
-    private const int RowsPerPiece = 64;
 
     /// <inheritdoc/>
     public void ReduceSum(Tensor x, int axis, double scale, Tensor y)
@@ -68,16 +63,42 @@ public sealed unsafe partial class CpuBackend
 
     private static long ColumnBlocks(long width) => (width + ColumnBlock - 1) / ColumnBlock;
 
-    /// <summary>Σ in pieces of <see cref="SumPiece"/>, joined in float64.</summary>
+    /// <summary>Σ in float64: a float32 sum of many like terms drifts.</summary>
     private static double SumOf(float* x, long length)
     {
-        double total = 0;
-        for (long at = 0; at < length; at += SumPiece)
+        (Vector<double> even, Vector<double> odd) = (Vector<double>.Zero, Vector<double>.Zero);
+        long i = 0;
+        for (; i <= length - Vector<float>.Count; i += Vector<float>.Count)
         {
-            total += TensorPrimitives.Sum<float>(new ReadOnlySpan<float>(x + at, (int)Math.Min(SumPiece, length - at)));
+            Vector.Widen(Vector.Load(x + i), out Vector<double> low, out Vector<double> high);
+            even += low;
+            odd += high;
+        }
+
+        double total = Vector.Sum(even + odd);
+        for (; i < length; i++)
+        {
+            total += x[i];
         }
 
         return total;
+    }
+
+    /// <summary>totals += x.</summary>
+    private static void AddTo(double* totals, float* x, int length)
+    {
+        int i = 0;
+        for (; i <= length - Vector<float>.Count; i += Vector<float>.Count)
+        {
+            Vector.Widen(Vector.Load(x + i), out Vector<double> low, out Vector<double> high);
+            (Vector.Load(totals + i) + low).Store(totals + i);
+            (Vector.Load(totals + i + Vector<double>.Count) + high).Store(totals + i + Vector<double>.Count);
+        }
+
+        for (; i < length; i++)
+        {
+            totals[i] += x[i];
+        }
     }
 
     private readonly struct SumPartsBody(float* x, long extent, long parts, double* sums) : IParallelRange
@@ -98,29 +119,17 @@ public sealed unsafe partial class CpuBackend
     {
         public void Run(long start, long end)
         {
-            Span<float> pieces = stackalloc float[ColumnBlock];
-            Span<double> totals = stackalloc double[ColumnBlock];
+            double* totals = stackalloc double[ColumnBlock];
             long blocks = ColumnBlocks(inner);
             for (long item = start; item < end; item++)
             {
                 (long outer, long block) = Math.DivRem(item, blocks);
                 long column = block * ColumnBlock;
                 int width = (int)Math.Min(ColumnBlock, inner - column);
-                Span<float> piece = pieces[..width];
-                totals.Clear();
-                for (long first = 0; first < extent; first += RowsPerPiece)
+                new Span<double>(totals, ColumnBlock).Clear();
+                for (long row = 0; row < extent; row++)
                 {
-                    piece.Clear();
-                    long last = Math.Min(extent, first + RowsPerPiece);
-                    for (long row = first; row < last; row++)
-                    {
-                        TensorPrimitives.Add(piece, new ReadOnlySpan<float>(x + (((outer * extent) + row) * inner) + column, width), piece);
-                    }
-
-                    for (int i = 0; i < width; i++)
-                    {
-                        totals[i] += piece[i];
-                    }
+                    AddTo(totals, x + (((outer * extent) + row) * inner) + column, width);
                 }
 
                 float* target = y + (outer * inner) + column;

@@ -118,9 +118,9 @@ public sealed unsafe partial class CpuBackend
         private double Dot(float* left, float* right)
         {
             double total = 0;
-            for (int at = 0; at < width; at += SumPiece)
+            for (int at = 0; at < width; at += CacheBlock)
             {
-                int length = Math.Min(SumPiece, width - at);
+                int length = Math.Min(CacheBlock, width - at);
                 total += TensorPrimitives.Dot(new ReadOnlySpan<float>(left + at, length), new ReadOnlySpan<float>(right + at, length));
             }
 

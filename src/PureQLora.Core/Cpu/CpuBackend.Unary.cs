@@ -49,7 +49,7 @@ public sealed unsafe partial class CpuBackend
                     TensorPrimitives.Sqrt(source, target);
                     break;
                 case UnaryKind.Tanh:
-                    TensorPrimitives.Tanh(source, target);
+                    HyperbolicTangent.Compute(source, target, scratch);
                     break;
                 case UnaryKind.Sigmoid:
                     TensorPrimitives.Sigmoid(source, target);
@@ -64,7 +64,7 @@ public sealed unsafe partial class CpuBackend
                     break;
                 case UnaryKind.GeluTanh:
                     GaussianError.TanhArgument(source, target);
-                    TensorPrimitives.Tanh(target, target);
+                    HyperbolicTangent.Compute(target, target, scratch);
                     TensorPrimitives.Add(target, 1f, target);
                     TensorPrimitives.Multiply(target, 0.5f, target);
                     TensorPrimitives.Multiply(source, target, target);
@@ -92,7 +92,7 @@ public sealed unsafe partial class CpuBackend
         public void Run(long start, long end)
         {
             Span<float> slopes = stackalloc float[CacheBlock];
-            Span<float> scratch = stackalloc float[2 * CacheBlock];
+            Span<float> scratch = stackalloc float[4 * CacheBlock];
             for (long at = start; at < end; at += CacheBlock)
             {
                 int length = (int)Math.Min(CacheBlock, end - at);

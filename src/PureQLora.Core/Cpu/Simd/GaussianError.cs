@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Numerics.Tensors;
 
 namespace PureQLora.Core;
@@ -18,7 +19,7 @@ internal static class GaussianError
         0.5645142423309869f, -0.526151662962982f, 0.49193427061625944f, -0.13077087727921982f,
     ];
 
-    /// <summary>Φ(x) = erfc(−x/√2) / 2, with a relative error below 3e-6 on both sides, so that x·Φ(x) keeps its digits in the tail.</summary>
+    /// <summary>Φ(x) = erfc(−x/√2) / 2, with a relative error of a few 1e-6 on both sides, so that x·Φ(x) keeps its digits in the tail.</summary>
     /// <param name="x">At most 512 elements.</param>
     /// <param name="phi">As long as x.</param>
     /// <param name="scratch">At least twice as long as x.</param>
@@ -34,9 +35,9 @@ internal static class GaussianError
 
         // Horner's scheme; the last multiplication by t is that in front of P.
         phi.Fill(Complement[^1]);
-        for (int i = Complement.Length - 2; i >= 0; i--)
+        for (int k = Complement.Length - 2; k >= 0; k--)
         {
-            TensorPrimitives.MultiplyAdd(phi, t, Complement[i], phi);
+            TensorPrimitives.MultiplyAdd(phi, t, Complement[k], phi);
         }
 
         TensorPrimitives.Multiply(phi, t, phi);
@@ -52,7 +53,14 @@ internal static class GaussianError
         TensorPrimitives.Subtract(0.5f, phi, z);
         TensorPrimitives.CopySign(z, x, z);
         TensorPrimitives.Add(z, 0.5f, z);
-        for (int i = 0; i < x.Length; i++)
+        int i = 0;
+        for (; i <= x.Length - Vector<float>.Count; i += Vector<float>.Count)
+        {
+            Vector<int> below = Vector.LessThan(new Vector<float>(x[i..]), Vector<float>.Zero);
+            Vector.ConditionalSelect(below, new Vector<float>(phi[i..]), new Vector<float>(z[i..])).CopyTo(phi[i..]);
+        }
+
+        for (; i < x.Length; i++)
         {
             phi[i] = x[i] < 0f ? phi[i] : z[i];
         }
@@ -80,12 +88,15 @@ internal static class GaussianError
     }
 
     /// <summary>(1 + tanh u)/2 + x/2 · (1 − tanh² u) · u′, u as in <see cref="TanhArgument"/>.</summary>
+    /// <param name="x">Any length.</param>
+    /// <param name="slope">As long as x.</param>
+    /// <param name="scratch">At least four times as long as x.</param>
     public static void GeluTanhSlope(ReadOnlySpan<float> x, Span<float> slope, Span<float> scratch)
     {
         Span<float> tanh = scratch[..x.Length];
         Span<float> inner = scratch.Slice(x.Length, x.Length);
         TanhArgument(x, tanh);
-        TensorPrimitives.Tanh(tanh, tanh);
+        HyperbolicTangent.Compute(tanh, tanh, scratch[(2 * x.Length)..]);
         TensorPrimitives.Multiply(x, x, inner);
         TensorPrimitives.Multiply(inner, 3f * TanhScale * TanhCubic, inner);
         TensorPrimitives.Add(inner, TanhScale, inner);
