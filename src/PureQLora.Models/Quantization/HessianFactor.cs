@@ -1,5 +1,6 @@
 using System.Globalization;
-using MathNet.Numerics.LinearAlgebra.Double;
+using System.Numerics.Tensors;
+using MathNet.Numerics.Providers.LinearAlgebra;
 using PureQLora.Core;
 
 namespace PureQLora.Models;
@@ -91,16 +92,15 @@ public sealed unsafe class HessianFactor
     private void Factorise(double[] diagonal, double wantedDamping, string layer)
     {
         double mean = diagonal.Average();
-        double[]? workspace = null;
+        double[] lower = GC.AllocateUninitializedArray<double>(Columns * Columns);
         for (double damping = wantedDamping; damping <= LargestDamping; damping = damping == 0 ? 1e-4 : damping * 10)
         {
             Damping = damping;
             Ridge = damping * mean;
-            workspace = ReversedDamped(diagonal, workspace);
-            if (TryCholesky(workspace, out double[] lower))
+            WriteReversedDamped(diagonal, lower);
+            if (TryCholesky(lower))
             {
-                InvertInto(lower, workspace);
-                Upper = workspace;
+                Upper = Invert(lower);
                 break;
             }
         }
@@ -120,10 +120,9 @@ public sealed unsafe class HessianFactor
     }
 
     /// <summary>J(H + λI)J in the chosen order of columns. [columns, columns]</summary>
-    private double[] ReversedDamped(double[] diagonal, double[]? target)
+    private void WriteReversedDamped(double[] diagonal, double[] result)
     {
         int n = Columns;
-        double[] result = target ?? GC.AllocateUninitializedArray<double>(n * n);
         Parallel.For(0, n, row =>
         {
             int sourceRow = ColumnAt(n - 1 - row);
@@ -134,42 +133,31 @@ public sealed unsafe class HessianFactor
 
             result[(row * n) + row] = diagonal[sourceRow] + Ridge;
         });
-        return result;
     }
 
     private int ColumnAt(int place) => Order is null ? place : Order[place];
 
-    /// <summary>L with LLᵀ = matrix, column-major as MathNet keeps it.</summary>
-    private bool TryCholesky(double[] matrix, out double[] lower)
+    private bool TryCholesky(double[] matrix)
     {
         try
         {
-            lower = ((DenseMatrix)new DenseMatrix(Columns, Columns, matrix).Cholesky().Factor).Values;
+            ILinearAlgebraProvider<double> provider = SimdLinearAlgebraProvider.Instance;
+            provider.CholeskyFactor(matrix, Columns);
+            return true;
         }
         catch (ArgumentException)
         {
-            // MathNet's way to say "not positive definite".
-            lower = [];
+            // MathNet's contract for "not positive definite".
             return false;
         }
-
-        for (int column = 0; column < Columns; column++)
-        {
-            double pivot = lower[(column * Columns) + column];
-            if (!(pivot > 0) || !double.IsFinite(pivot))
-            {
-                return false;
-            }
-        }
-
-        return true;
     }
 
-    /// <summary>Writes U = J L⁻¹ J. L in column-major order is T = Lᵀ in row-major order, so U is T⁻¹ mirrored at the anti-diagonal.</summary>
-    private void InvertInto(double[] lower, double[] upper)
+    /// <summary>U = J L⁻¹ J. L in column-major order is T = Lᵀ in row-major order, so U is T⁻¹ mirrored at the anti-diagonal.</summary>
+    private double[] Invert(double[] lower)
     {
-        Array.Clear(upper);
+        double[] upper = new double[Columns * Columns];
         Parallel.For(0, ((Columns - 1) / ChunkRows) + 1, chunk => InvertRows(lower, upper, chunk * ChunkRows));
+        return upper;
     }
 
     /// <summary>Rows [first, first + 64) of S = T⁻¹ from S·T = I, left to right, with lazy updates after each block of columns.</summary>
@@ -217,10 +205,8 @@ public sealed unsafe class HessianFactor
             row[k] = value;
             if (value != 0)
             {
-                for (int j = k + 1; j < depth; j++)
-                {
-                    row[j] = Math.FusedMultiplyAdd(-value, block[j], row[j]);
-                }
+                var rest = new Span<double>(row + k + 1, depth - k - 1);
+                TensorPrimitives.FusedMultiplyAdd(new ReadOnlySpan<double>(block + k + 1, rest.Length), -value, rest, rest);
             }
         }
     }
