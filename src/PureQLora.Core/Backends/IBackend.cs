@@ -1,0 +1,14 @@
+namespace PureQLora.Core;
+
+/// <summary>A device that can run every operation: the union of the operations' kernel contracts.</summary>
+/// <remarks>
+/// Kernels are synchronous as seen from the caller. Outputs are written whole unless the contract says "adds to"; gradients are
+/// always added to, are float32, and a null gradient is not computed. Results depend neither on the number of threads nor on timing.
+/// </remarks>
+public interface IBackend :
+    IMemoryKernels,
+    IRmsNormKernels
+{
+    /// <summary>Name of the backend as the command line has it, such as <c>cpu</c>.</summary>
+    string Name { get; }
+}

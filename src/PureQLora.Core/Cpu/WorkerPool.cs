@@ -1,0 +1,186 @@
+namespace PureQLora.Core;
+
+/// <summary>A piece of parallel work: items start … end − 1.</summary>
+internal interface IParallelRange
+{
+    /// <summary>Computes the items; may run on any worker.</summary>
+    void Run(long start, long end);
+}
+
+/// <summary>
+/// Threads of the CPU backend. Work is cut into chunks by a grain that the caller derives from the problem alone, so that neither
+/// the partition nor any order of summation depends on the number of threads. Workers spin briefly between regions, then park.
+/// </summary>
+internal sealed unsafe class WorkerPool : IDisposable
+{
+    private const int SpinsBeforeParking = 2000;
+
+    private readonly Thread[] _workers;
+    private readonly Lock _region = new();
+    private readonly object _parking = new();
+    private delegate*<void*, long, long, void> _body;
+    private void* _state;
+    private long _count;
+    private long _grain;
+    private long _next;
+    private int _running;
+    private int _generation;
+    private volatile bool _stopping;
+    private Exception? _failure;
+
+    /// <summary>Starts the workers.</summary>
+    /// <param name="threads">Threads that compute at once, the caller's included; at least 1.</param>
+    public WorkerPool(int threads)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
+        Threads = threads;
+        _workers = new Thread[threads - 1];
+        for (int i = 0; i < _workers.Length; i++)
+        {
+            _workers[i] = new Thread(Work) { IsBackground = true, Name = $"PureQLora worker {i + 1}" };
+            _workers[i].Start();
+        }
+    }
+
+    /// <summary>Threads that compute at once.</summary>
+    public int Threads { get; }
+
+    /// <summary>Runs <paramref name="body"/> over 0 … count − 1 in chunks of <paramref name="grain"/> items and waits for all of them.</summary>
+    /// <typeparam name="TBody">A struct of pointers and numbers, so that nothing is allocated.</typeparam>
+    public void For<TBody>(long count, long grain, ref TBody body)
+        where TBody : unmanaged, IParallelRange
+    {
+        if (count <= 0)
+        {
+            return;
+        }
+
+        grain = Math.Max(1, grain);
+
+        // A region inside a region, or a second caller, runs on its own thread: correct, only not faster.
+        if (count <= grain || _workers.Length == 0 || !_region.TryEnter())
+        {
+            for (long start = 0; start < count; start += grain)
+            {
+                body.Run(start, Math.Min(count, start + grain));
+            }
+
+            return;
+        }
+
+        try
+        {
+            // The struct stays on this stack frame until every worker is done with it.
+            fixed (TBody* pointer = &body)
+            {
+                RunRegion(pointer, &Invoke<TBody>, count, grain);
+            }
+        }
+        finally
+        {
+            _region.Exit();
+        }
+    }
+
+    /// <summary>Stops the workers.</summary>
+    public void Dispose()
+    {
+        _stopping = true;
+        WakeParked();
+        foreach (Thread worker in _workers)
+        {
+            worker.Join();
+        }
+    }
+
+    private static void Invoke<TBody>(void* state, long start, long end)
+        where TBody : unmanaged, IParallelRange => (*(TBody*)state).Run(start, end);
+
+    private void RunRegion(void* state, delegate*<void*, long, long, void> body, long count, long grain)
+    {
+        _state = state;
+        _body = body;
+        (_count, _grain, _failure) = (count, grain, null);
+        Volatile.Write(ref _next, 0);
+        Volatile.Write(ref _running, _workers.Length);
+        Interlocked.Increment(ref _generation);
+        WakeParked();
+        TakeChunks();
+        SpinWait spin = default;
+        while (Volatile.Read(ref _running) != 0)
+        {
+            spin.SpinOnce(sleep1Threshold: -1);
+        }
+
+        if (_failure is not null)
+        {
+            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(_failure);
+        }
+    }
+
+    private void WakeParked()
+    {
+        // Under the lock, so that no worker parks between its look at the generation and this.
+        lock (_parking)
+        {
+            Monitor.PulseAll(_parking);
+        }
+    }
+
+    private void TakeChunks()
+    {
+        try
+        {
+            while (true)
+            {
+                long start = Interlocked.Add(ref _next, _grain) - _grain;
+                if (start >= _count)
+                {
+                    return;
+                }
+
+                _body(_state, start, Math.Min(_count, start + _grain));
+            }
+        }
+#pragma warning disable CA1031 // whatever it is, it is thrown again on the caller's thread
+        catch (Exception exception)
+        {
+            Interlocked.CompareExchange(ref _failure, exception, null);
+            Volatile.Write(ref _next, long.MaxValue / 2);
+        }
+#pragma warning restore CA1031
+    }
+
+    private void Work()
+    {
+        int seen = 0;
+        while (true)
+        {
+            for (int spins = 0; Volatile.Read(ref _generation) == seen && !_stopping; spins++)
+            {
+                if (spins < SpinsBeforeParking)
+                {
+                    Thread.SpinWait(8);
+                    continue;
+                }
+
+                lock (_parking)
+                {
+                    while (Volatile.Read(ref _generation) == seen && !_stopping)
+                    {
+                        Monitor.Wait(_parking);
+                    }
+                }
+            }
+
+            if (_stopping)
+            {
+                return;
+            }
+
+            seen = Volatile.Read(ref _generation);
+            TakeChunks();
+            Interlocked.Decrement(ref _running);
+        }
+    }
+}

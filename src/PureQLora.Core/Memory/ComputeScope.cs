@@ -1,0 +1,221 @@
+namespace PureQLora.Core;
+
+/// <summary>
+/// Backend, arena and tape of one pass. Every tensor an operation makes belongs to the scope and ends with it; copy out what must
+/// stay. A scope is for one thread at a time; the backend spreads the work itself.
+/// </summary>
+public sealed class ComputeScope : IDisposable
+{
+    private readonly Arena _arena;
+    private readonly bool _ownsArena;
+    private readonly Tape _tape = new();
+    private readonly List<Tensor> _tensors = [];
+    private int _tensorCount;
+
+    /// <summary>Opens a pass with an arena of its own.</summary>
+    /// <param name="backend">Computes.</param>
+    /// <param name="recordGradients">Record operations for <see cref="Backward(Tensor)"/>.</param>
+    public ComputeScope(IBackend backend, bool recordGradients = false)
+        : this(new Arena(backend), recordGradients) => _ownsArena = true;
+
+    /// <summary>Opens a pass on an arena that is used again by later passes. Only one scope at a time may use it.</summary>
+    /// <param name="arena">Memory of the pass.</param>
+    /// <param name="recordGradients">Record operations for <see cref="Backward(Tensor)"/>.</param>
+    public ComputeScope(Arena arena, bool recordGradients = false)
+    {
+        ArgumentNullException.ThrowIfNull(arena);
+        (_arena, RecordsGradients) = (arena, recordGradients);
+    }
+
+    /// <summary>Computes every kernel of this pass.</summary>
+    public IBackend Backend => _arena.Backend;
+
+    /// <summary>Memory of this pass.</summary>
+    public Arena Arena => _arena;
+
+    /// <summary>True where operations are recorded for backward.</summary>
+    public bool RecordsGradients { get; set; }
+
+    /// <summary>Rounding of the operands of matrix products; float32 unless set.</summary>
+    public Precision Precision { get; set; }
+
+    /// <summary>Source of dropout masks.</summary>
+    public RandomState Random { get; set; } = new(0);
+
+    /// <summary>A tensor of this pass with undefined contents, to be written whole by a kernel.</summary>
+    public Tensor New(Shape shape, DataType type = DataType.Float32)
+    {
+        (Storage block, long offset) = _arena.Take(checked(shape.Count * type.Size()));
+        if (_tensorCount == _tensors.Count)
+        {
+            _tensors.Add(new Tensor(shape, type, block, offset));
+        }
+        else
+        {
+            _tensors[_tensorCount].Rebind(shape, type, block, offset);
+        }
+
+        return _tensors[_tensorCount++];
+    }
+
+    /// <summary>A zero-filled tensor of this pass.</summary>
+    public Tensor Zeros(Shape shape, DataType type = DataType.Float32)
+    {
+        Tensor tensor = New(shape, type);
+        Backend.Zero(tensor);
+        return tensor;
+    }
+
+    /// <summary>A tensor of this pass with a copy of the values.</summary>
+    public Tensor From(ReadOnlySpan<float> values, Shape shape) =>
+        Write(New(shape), values.Length, System.Runtime.InteropServices.MemoryMarshal.AsBytes(values));
+
+    /// <summary>An Int32 tensor of this pass with a copy of the values.</summary>
+    public Tensor From(ReadOnlySpan<int> values, Shape shape) =>
+        Write(New(shape, DataType.Int32), values.Length, System.Runtime.InteropServices.MemoryMarshal.AsBytes(values));
+
+    /// <summary>Another view of a tensor of this pass: same memory, new shape; no part in autograd.</summary>
+    public Tensor View(Tensor tensor, Shape shape)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        return ViewBytes(tensor, shape, tensor.ByteOffset);
+    }
+
+    /// <summary>Rows of the first dimension of a tensor, sharing its memory; no part in autograd.</summary>
+    public Tensor ViewRows(Tensor tensor, long start, long count)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        ArgumentOutOfRangeException.ThrowIfNegative(start);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, tensor.Shape[0] - start);
+        long rowBytes = tensor.Shape[0] == 0 ? 0 : tensor.ByteLength / tensor.Shape[0];
+        return ViewBytes(tensor, tensor.Shape.With(0, count), tensor.ByteOffset + (start * rowBytes));
+    }
+
+    /// <summary>
+    /// Decides whether a result needs a gradient, and says so: true where this pass records and any input requires one. Operations
+    /// call it after their kernels, which also keeps the inputs reachable while those run on bare pointers.
+    /// </summary>
+    public bool Tracks(Tensor output, params ReadOnlySpan<Tensor?> inputs)
+    {
+        ArgumentNullException.ThrowIfNull(output);
+        bool any = false;
+        foreach (Tensor? input in inputs)
+        {
+            any |= input is { RequiresGrad: true };
+        }
+
+        output.RequiresGrad = RecordsGradients && any;
+        return output.RequiresGrad;
+    }
+
+    /// <summary>Appends a node to the tape; the caller fills it.</summary>
+    public TNode Record<TNode>(Tensor output)
+        where TNode : TapeNode, new() => _tape.Append<TNode>(output);
+
+    /// <summary>The tensor to add ∂loss/∂tensor to, zero at first; null where no gradient is required.</summary>
+    public Tensor? GradOf(Tensor? tensor)
+    {
+        if (tensor is not { RequiresGrad: true })
+        {
+            return null;
+        }
+
+        return tensor.Grad ??= Zeros(tensor.Shape);
+    }
+
+    /// <summary>Computes the gradient of a scalar with respect to every parameter and recorded tensor it depends on.</summary>
+    /// <param name="loss">A tensor with one element.</param>
+    /// <exception cref="InvalidOperationException">The loss is no scalar, or depends on nothing that requires a gradient.</exception>
+    public void Backward(Tensor loss)
+    {
+        ArgumentNullException.ThrowIfNull(loss);
+        if (loss.Shape.Count != 1)
+        {
+            throw new InvalidOperationException($"Backward starts from a scalar, this loss is {loss.Shape}; sum or average it first.");
+        }
+
+        if (!loss.RequiresGrad)
+        {
+            throw new InvalidOperationException("Nothing that this loss was computed from requires a gradient; make a tensor a parameter (AsParameter) and record.");
+        }
+
+        loss.Grad ??= New(loss.Shape);
+        Backend.Fill(loss.Grad, 1f);
+        _tape.Backward(this, 0);
+    }
+
+    /// <summary>Ends the pass: all its tensors end, the memory stays for the next one.</summary>
+    public void Reset()
+    {
+        _tape.Truncate(0);
+        _tensorCount = 0;
+        _arena.Reset();
+    }
+
+    /// <summary>Ends the pass and gives its memory back to the arena, or to the system if the arena is this scope's own.</summary>
+    public void Dispose()
+    {
+        Reset();
+        if (_ownsArena)
+        {
+            _arena.Dispose();
+        }
+    }
+
+    /// <summary>The present state, to come back to.</summary>
+    internal Position Mark() => new(_arena.Mark(), _tensorCount, _tape.Count);
+
+    /// <summary>Ends every tensor and node made since the mark.</summary>
+    internal void Rewind(Position mark)
+    {
+        _arena.Rewind(mark.Arena);
+        _tensorCount = mark.Tensors;
+        _tape.Truncate(mark.Nodes);
+    }
+
+    /// <summary>Ends everything made since the mark but one tensor, which moves down to the mark.</summary>
+    internal Tensor Rewind(Position mark, Tensor keep)
+    {
+        (Shape shape, DataType type, Storage storage, long offset) = (keep.Shape, keep.DataType, keep.Storage, keep.ByteOffset);
+        Rewind(mark);
+        Tensor kept = New(shape, type);
+        Backend.Move(storage, offset, kept.Storage, kept.ByteOffset, kept.ByteLength);
+        return kept;
+    }
+
+    /// <summary>Runs backward over the nodes recorded since the mark.</summary>
+    internal void BackwardSince(Position mark) => _tape.Backward(this, mark.Nodes);
+
+    private static Tensor Write(Tensor tensor, int count, ReadOnlySpan<byte> bytes)
+    {
+        if (count != tensor.Shape.Count)
+        {
+            throw new ArgumentException($"{count} values do not fill {tensor.Shape}, which holds {tensor.Shape.Count}.", nameof(count));
+        }
+
+        tensor.Storage.Write(tensor.ByteOffset, bytes);
+        return tensor;
+    }
+
+    private Tensor ViewBytes(Tensor tensor, Shape shape, long byteOffset)
+    {
+        if (shape.Count * tensor.DataType.Size() > tensor.ByteLength - (byteOffset - tensor.ByteOffset))
+        {
+            throw new ArgumentException($"{tensor.Shape} cannot be seen as {shape}.", nameof(shape));
+        }
+
+        if (_tensorCount == _tensors.Count)
+        {
+            _tensors.Add(new Tensor(shape, tensor.DataType, tensor.Storage, byteOffset));
+        }
+        else
+        {
+            _tensors[_tensorCount].Rebind(shape, tensor.DataType, tensor.Storage, byteOffset);
+        }
+
+        return _tensors[_tensorCount++];
+    }
+
+    /// <summary>A place in a pass.</summary>
+    internal readonly record struct Position(Arena.Position Arena, int Tensors, int Nodes);
+}

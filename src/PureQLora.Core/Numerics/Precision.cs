@@ -1,0 +1,11 @@
+namespace PureQLora.Core;
+
+/// <summary>How operands of a matrix product are rounded; sums are float32 in every case.</summary>
+public enum Precision
+{
+    /// <summary>Operands as they are.</summary>
+    Float32,
+
+    /// <summary>Operands rounded to <see cref="BFloat16"/> first.</summary>
+    BFloat16,
+}

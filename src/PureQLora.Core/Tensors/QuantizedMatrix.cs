@@ -1,0 +1,211 @@
+namespace PureQLora.Core;
+
+/// <summary>
+/// A frozen weight [outDim, inDim] of 2-, 3-, 4- or 8-bit codes: value = scale · (code − zero), with one scale and zero point for each
+/// row and group of inputs. Immutable; it never receives a gradient.
+/// </summary>
+/// <remarks>
+/// Codes of a row are a little-endian bit stream (code k at bit k · bits), padded to whole 32-bit words, so that a row is
+/// contiguous for products in both directions.
+/// </remarks>
+public sealed unsafe class QuantizedMatrix : IDisposable
+{
+    private readonly CpuStorage _codes;
+    private readonly CpuStorage _scales;
+    private readonly CpuStorage _zeros;
+    private readonly int[]? _groupIndex;
+
+    private QuantizedMatrix(int outDim, int inDim, int bits, int groupSize, int[]? groupIndex)
+    {
+        (OutDim, InDim, Bits, GroupSize, _groupIndex) = (outDim, inDim, bits, groupSize, groupIndex);
+        Groups = (inDim + groupSize - 1) / groupSize;
+        RowBytes = ((((long)inDim * bits) + 31) / 32) * 4;
+        _codes = new CpuStorage(checked(RowBytes * outDim));
+        _scales = new CpuStorage(checked((long)outDim * Groups * sizeof(float)));
+        _zeros = new CpuStorage(checked((long)outDim * Groups));
+    }
+
+    /// <summary>Rows: output features.</summary>
+    public int OutDim { get; }
+
+    /// <summary>Columns: input features.</summary>
+    public int InDim { get; }
+
+    /// <summary>Bits of a code: 2, 3, 4 or 8.</summary>
+    public int Bits { get; }
+
+    /// <summary>Inputs that share a scale; <see cref="InDim"/> for one group a row. The last group may be shorter.</summary>
+    public int GroupSize { get; }
+
+    /// <summary>Groups of a row.</summary>
+    public int Groups { get; }
+
+    /// <summary>Bytes of the codes of one row, a multiple of 4.</summary>
+    public long RowBytes { get; }
+
+    /// <summary>Group of each input column, or empty where column j simply belongs to group j / GroupSize.</summary>
+    public ReadOnlySpan<int> GroupIndex => _groupIndex;
+
+    /// <summary>Memory of codes, scales, zero points and group index.</summary>
+    public long ByteLength => _codes.ByteLength + _scales.ByteLength + _zeros.ByteLength + ((_groupIndex?.Length ?? 0) * sizeof(int));
+
+    /// <summary>Value of one weight.</summary>
+    public float this[int row, int column]
+    {
+        get
+        {
+            int group = GroupOf(column);
+            return Scale(row, group) * (Code(row, column) - Zero(row, group));
+        }
+    }
+
+    internal byte* Codes => _codes.Pointer;
+
+    internal float* Scales => (float*)_scales.Pointer;
+
+    internal byte* Zeros => _zeros.Pointer;
+
+    /// <summary>Packs codes that come one a byte.</summary>
+    /// <param name="outDim">Rows.</param>
+    /// <param name="inDim">Columns.</param>
+    /// <param name="bits">2, 3, 4 or 8.</param>
+    /// <param name="groupSize">Inputs that share a scale; −1 or anything from <paramref name="inDim"/> up is one group a row.</param>
+    /// <param name="codes">[outDim, inDim], each below 2^bits.</param>
+    /// <param name="scales">[outDim, groups]</param>
+    /// <param name="zeros">[outDim, groups], code units.</param>
+    /// <param name="groupIndex">Group of each column; empty for the order of the columns.</param>
+    /// <exception cref="ArgumentException">Lengths, codes or group indices do not fit.</exception>
+    public static QuantizedMatrix FromCodes(
+        int outDim, int inDim, int bits, int groupSize, ReadOnlySpan<byte> codes, ReadOnlySpan<float> scales, ReadOnlySpan<byte> zeros, ReadOnlySpan<int> groupIndex = default)
+    {
+        if (bits is not (2 or 3 or 4 or 8))
+        {
+            throw new ArgumentException($"Codes have {bits} bits, allowed 2, 3, 4 and 8.", nameof(bits));
+        }
+
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outDim);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inDim);
+        groupSize = groupSize <= 0 || groupSize > inDim ? inDim : groupSize;
+        int groups = (inDim + groupSize - 1) / groupSize;
+        if (codes.Length != (long)outDim * inDim || scales.Length != (long)outDim * groups || zeros.Length != scales.Length)
+        {
+            throw new ArgumentException(
+                $"[{outDim}, {inDim}] in {groups} groups a row needs {(long)outDim * inDim} codes and {(long)outDim * groups} scales and zeros; there are {codes.Length}, {scales.Length} and {zeros.Length}.",
+                nameof(codes));
+        }
+
+        QuantizedMatrix matrix = new(outDim, inDim, bits, groupSize, CheckGroupIndex(groupIndex, inDim, groupSize, groups));
+        matrix.Pack(codes);
+        scales.CopyTo(new Span<float>(matrix.Scales, scales.Length));
+        zeros.CopyTo(new Span<byte>(matrix.Zeros, zeros.Length));
+        return matrix;
+    }
+
+    /// <summary>Group of an input column.</summary>
+    public int GroupOf(int column) => _groupIndex is null ? column / GroupSize : _groupIndex[column];
+
+    /// <summary>Scale of a row's group.</summary>
+    public float Scale(int row, int group) => Scales[((long)row * Groups) + group];
+
+    /// <summary>Zero point of a row's group, in code units.</summary>
+    public int Zero(int row, int group) => Zeros[((long)row * Groups) + group];
+
+    /// <summary>Code of one weight.</summary>
+    public int Code(int row, int column)
+    {
+        long bit = (long)column * Bits;
+        byte* at = Codes + (row * RowBytes) + (bit >> 3);
+        int window = Bits == 3 && (bit & 7) > 5 ? at[0] | (at[1] << 8) : at[0];
+        return (window >> (int)(bit & 7)) & ((1 << Bits) - 1);
+    }
+
+    /// <summary>Codes of one row, one a byte.</summary>
+    public void CopyCodes(int row, Span<byte> destination)
+    {
+        for (int column = 0; column < InDim; column++)
+        {
+            destination[column] = (byte)Code(row, column);
+        }
+    }
+
+    /// <summary>All values, [outDim, inDim].</summary>
+    public float[] Dequantize()
+    {
+        float[] values = new float[checked((long)OutDim * InDim)];
+        for (int row = 0; row < OutDim; row++)
+        {
+            DequantizeRow(row, values.AsSpan(row * InDim, InDim));
+        }
+
+        return values;
+    }
+
+    /// <summary>Values of one row.</summary>
+    public void DequantizeRow(int row, Span<float> destination)
+    {
+        for (int column = 0; column < InDim; column++)
+        {
+            destination[column] = this[row, column];
+        }
+    }
+
+    /// <summary>Releases the memory.</summary>
+    public void Dispose()
+    {
+        _codes.Dispose();
+        _scales.Dispose();
+        _zeros.Dispose();
+    }
+
+    private static int[]? CheckGroupIndex(ReadOnlySpan<int> groupIndex, int inDim, int groupSize, int groups)
+    {
+        if (groupIndex.IsEmpty)
+        {
+            return null;
+        }
+
+        if (groupIndex.Length != inDim)
+        {
+            throw new ArgumentException($"The group index has {groupIndex.Length} entries for {inDim} columns.", nameof(groupIndex));
+        }
+
+        bool trivial = true;
+        for (int column = 0; column < inDim; column++)
+        {
+            if (groupIndex[column] < 0 || groupIndex[column] >= groups)
+            {
+                throw new ArgumentException($"Column {column} is in group {groupIndex[column]}, allowed 0–{groups - 1}.", nameof(groupIndex));
+            }
+
+            trivial &= groupIndex[column] == column / groupSize;
+        }
+
+        return trivial ? null : groupIndex.ToArray();
+    }
+
+    private void Pack(ReadOnlySpan<byte> codes)
+    {
+        new Span<byte>(Codes, checked((int)_codes.ByteLength)).Clear();
+        int limit = 1 << Bits;
+        for (int row = 0; row < OutDim; row++)
+        {
+            byte* target = Codes + (row * RowBytes);
+            for (int column = 0; column < InDim; column++)
+            {
+                int code = codes[(row * InDim) + column];
+                if (code >= limit)
+                {
+                    throw new ArgumentException($"Code {code} at [{row}, {column}] does not fit in {Bits} bits.", nameof(codes));
+                }
+
+                long bit = (long)column * Bits;
+                int shifted = code << (int)(bit & 7);
+                target[bit >> 3] |= (byte)shifted;
+                if (shifted > 255)
+                {
+                    target[(bit >> 3) + 1] |= (byte)(shifted >> 8);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+using System.Runtime.InteropServices;
+
+namespace PureQLora.Core;
+
+/// <summary>
+/// A row-major view on a block of memory: shape, element type, storage, offset. It owns nothing. Tensors made by a
+/// <see cref="ComputeScope"/> live as long as its pass; tensors made by <see cref="Create"/> live as long as they are reachable.
+/// </summary>
+public sealed class Tensor
+{
+    private Storage _storage;
+    private long _byteOffset;
+
+    /// <summary>A view on part of a block.</summary>
+    /// <param name="shape">Extents, row-major.</param>
+    /// <param name="type">Element type.</param>
+    /// <param name="storage">The memory.</param>
+    /// <param name="byteOffset">Where the first element is.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The view leaves the block.</exception>
+    public Tensor(Shape shape, DataType type, Storage storage, long byteOffset = 0)
+    {
+        ArgumentNullException.ThrowIfNull(storage);
+        (Shape, DataType, _storage, _byteOffset) = (shape, type, storage, byteOffset);
+        if (byteOffset < 0 || checked(byteOffset + ByteLength) > storage.ByteLength)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(byteOffset), byteOffset, $"{shape} of {type} needs {ByteLength} bytes from here; the block has {storage.ByteLength}.");
+        }
+    }
+
+    /// <summary>Extents, outermost first.</summary>
+    public Shape Shape { get; private set; }
+
+    /// <summary>Element type.</summary>
+    public DataType DataType { get; private set; }
+
+    /// <summary>The memory this is a view on.</summary>
+    public Storage Storage => _storage;
+
+    /// <summary>Position of the first element in <see cref="Storage"/>, in bytes.</summary>
+    public long ByteOffset => _byteOffset;
+
+    /// <summary>Bytes of all elements.</summary>
+    public long ByteLength => checked(Shape.Count * DataType.Size());
+
+    /// <summary>True where backward must give <see cref="Grad"/> a value.</summary>
+    public bool RequiresGrad { get; internal set; }
+
+    /// <summary>∂loss/∂this in float32, of the same shape; null as long as nothing flowed into it or none is required.</summary>
+    public Tensor? Grad { get; internal set; }
+
+    /// <summary>All elements as floats, in host memory.</summary>
+    /// <exception cref="InvalidOperationException">Another type, not on the host, or too long for a span.</exception>
+    public unsafe Span<float> Floats => new(Host(DataType.Float32), SpanLength());
+
+    /// <summary>All elements as 32-bit integers, in host memory.</summary>
+    /// <exception cref="InvalidOperationException">Another type, not on the host, or too long for a span.</exception>
+    public unsafe Span<int> Ints => new(Host(DataType.Int32), SpanLength());
+
+    /// <summary>A tensor with memory of its own on the host, zero-filled.</summary>
+    public static Tensor Create(Shape shape, DataType type = DataType.Float32)
+    {
+        CpuStorage storage = new(checked(shape.Count * type.Size()));
+        Tensor tensor = new(shape, type, storage);
+        unsafe
+        {
+            NativeMemory.Clear(storage.Pointer, (nuint)storage.ByteLength);
+        }
+
+        return tensor;
+    }
+
+    /// <summary>A host tensor with a copy of the values.</summary>
+    public static Tensor From(ReadOnlySpan<float> values, Shape shape)
+    {
+        Tensor tensor = Create(shape);
+        CheckCount(values.Length, shape);
+        values.CopyTo(tensor.Floats);
+        return tensor;
+    }
+
+    /// <summary>A host tensor with a copy of the values.</summary>
+    public static Tensor From(ReadOnlySpan<int> values, Shape shape)
+    {
+        Tensor tensor = Create(shape, DataType.Int32);
+        CheckCount(values.Length, shape);
+        values.CopyTo(tensor.Ints);
+        return tensor;
+    }
+
+    /// <summary>Makes this a trainable parameter: it gets a zero gradient of its own, which backward adds to.</summary>
+    /// <exception cref="InvalidOperationException">Not float32: gradients and optimiser state are float32.</exception>
+    public Tensor AsParameter()
+    {
+        if (DataType != DataType.Float32)
+        {
+            throw new InvalidOperationException($"A parameter must be Float32, this tensor is {DataType}; cast it first.");
+        }
+
+        RequiresGrad = true;
+        Grad ??= Create(Shape);
+        return this;
+    }
+
+    /// <summary>Makes this a constant again and drops its gradient.</summary>
+    public void Freeze() => (RequiresGrad, Grad) = (false, null);
+
+    /// <summary>The same elements under another shape; shares memory, takes no part in autograd (see the Reshape operation).</summary>
+    public Tensor View(Shape shape)
+    {
+        CheckCount(Shape.Count, shape);
+        return new Tensor(shape, DataType, _storage, _byteOffset);
+    }
+
+    /// <summary>Rows <paramref name="start"/> … start + count − 1 of the first dimension; shares memory, takes no part in autograd.</summary>
+    public Tensor ViewRows(long start, long count)
+    {
+        if (start < 0 || count < 0 || start > Shape[0] - count)
+        {
+            throw new ArgumentOutOfRangeException(nameof(start), start, $"{count} rows from here leave {Shape}.");
+        }
+
+        long rowBytes = Shape[0] == 0 ? 0 : ByteLength / Shape[0];
+        return new Tensor(Shape.With(0, count), DataType, _storage, _byteOffset + (start * rowBytes));
+    }
+
+    /// <summary>A copy of the elements as floats, whatever the floating type, from any backend.</summary>
+    public float[] ToArray()
+    {
+        byte[] bytes = new byte[ByteLength];
+        _storage.Read(_byteOffset, bytes);
+        float[] values = new float[Shape.Count];
+        switch (DataType)
+        {
+            case DataType.Float32:
+                MemoryMarshal.Cast<byte, float>(bytes).CopyTo(values);
+                break;
+            case DataType.BFloat16:
+                ReadOnlySpan<BFloat16> brains = MemoryMarshal.Cast<byte, BFloat16>(bytes);
+                for (int i = 0; i < values.Length; i++)
+                {
+                    values[i] = brains[i];
+                }
+
+                break;
+            case DataType.Float16:
+                ReadOnlySpan<Half> halves = MemoryMarshal.Cast<byte, Half>(bytes);
+                for (int i = 0; i < values.Length; i++)
+                {
+                    values[i] = (float)halves[i];
+                }
+
+                break;
+            default:
+                throw new InvalidOperationException($"A tensor of {DataType} holds no floats.");
+        }
+
+        return values;
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{DataType}{Shape}";
+
+    /// <summary>First element in host memory, for kernels.</summary>
+    /// <exception cref="InvalidOperationException">Another type, or not on the host.</exception>
+    internal unsafe void* Host(DataType expected)
+    {
+        if (DataType != expected)
+        {
+            throw new InvalidOperationException($"This operation needs {expected}, the tensor is {this}; cast it first.");
+        }
+
+        return Host();
+    }
+
+    /// <summary>First byte in host memory, for kernels that look at the type themselves.</summary>
+    internal unsafe byte* Host() => _storage is CpuStorage cpu
+        ? cpu.Pointer + _byteOffset
+        : throw new InvalidOperationException($"{this} is not in host memory; copy it with ToArray.");
+
+    /// <summary>Turns a recycled object into another view; only the pool of a <see cref="ComputeScope"/> does this.</summary>
+    internal void Rebind(Shape shape, DataType type, Storage storage, long byteOffset)
+    {
+        (Shape, DataType, _storage, _byteOffset) = (shape, type, storage, byteOffset);
+        (RequiresGrad, Grad) = (false, null);
+    }
+
+    private static void CheckCount(long count, Shape shape)
+    {
+        if (count != shape.Count)
+        {
+            throw new ArgumentException($"{count} values do not fill {shape}, which holds {shape.Count}.", nameof(shape));
+        }
+    }
+
+    private int SpanLength() => Shape.Count <= int.MaxValue
+        ? (int)Shape.Count
+        : throw new InvalidOperationException($"{this} is too long for one span; take it by rows (ViewRows).");
+}

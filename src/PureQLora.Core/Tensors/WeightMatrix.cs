@@ -1,0 +1,46 @@
+namespace PureQLora.Core;
+
+/// <summary>The weight of a linear layer, [outDim, inDim]: dense (any floating type, trainable if float32) or quantised and frozen.</summary>
+public sealed class WeightMatrix
+{
+    /// <summary>A dense weight.</summary>
+    /// <param name="dense">[outDim, inDim]</param>
+    public WeightMatrix(Tensor dense)
+    {
+        ArgumentNullException.ThrowIfNull(dense);
+        if (dense.Shape.Rank != 2 || !dense.DataType.IsFloating())
+        {
+            throw new ArgumentException($"A weight is a floating [outDim, inDim] matrix, this is {dense}.", nameof(dense));
+        }
+
+        Dense = dense;
+        (OutDim, InDim) = (checked((int)dense.Shape[0]), checked((int)dense.Shape[1]));
+    }
+
+    /// <summary>A quantised weight.</summary>
+    /// <param name="quantized">Codes with scales.</param>
+    public WeightMatrix(QuantizedMatrix quantized)
+    {
+        ArgumentNullException.ThrowIfNull(quantized);
+        Quantized = quantized;
+        (OutDim, InDim) = (quantized.OutDim, quantized.InDim);
+    }
+
+    /// <summary>The dense values, or null.</summary>
+    public Tensor? Dense { get; }
+
+    /// <summary>The quantised values, or null.</summary>
+    public QuantizedMatrix? Quantized { get; }
+
+    /// <summary>Output features.</summary>
+    public int OutDim { get; }
+
+    /// <summary>Input features.</summary>
+    public int InDim { get; }
+
+    /// <summary>Bytes in memory.</summary>
+    public long ByteLength => Dense?.ByteLength ?? Quantized!.ByteLength;
+
+    /// <inheritdoc/>
+    public override string ToString() => Dense is not null ? $"{Dense.DataType}[{OutDim}, {InDim}]" : $"int{Quantized!.Bits}[{OutDim}, {InDim}]";
+}

@@ -1,0 +1,28 @@
+namespace PureQLora.Core.Tests;
+
+/// <summary>Base of every operation's tests: one contract, bound to each backend by a derived class.</summary>
+public abstract class OpTests
+{
+    protected abstract IBackend Backend { get; }
+
+    protected ComputeScope Record() => new(Backend, recordGradients: true);
+
+    /// <summary>A seeded parameter with values in [−1, 1).</summary>
+    protected static Tensor Parameter(Shape shape, int seed) => Constant(shape, seed).AsParameter();
+
+    /// <summary>A seeded constant with values in [−1, 1).</summary>
+    protected static Tensor Constant(Shape shape, int seed)
+    {
+        Tensor tensor = Tensor.Create(shape);
+        Random random = new(seed);
+        foreach (ref float value in tensor.Floats)
+        {
+            value = (random.NextSingle() * 2f) - 1f;
+        }
+
+        return tensor;
+    }
+
+    /// <summary>Runs backward as if the loss were Σ weight(i) · y(i), the sum that <see cref="Reference.WeightedSum"/> takes.</summary>
+    protected static void BackwardFromWeightedSum(ComputeScope scope, Tensor y) => WeightedSumLoss.Backward(scope, y);
+}
