@@ -103,7 +103,7 @@ public sealed class LlamaModel : IDisposable
 
         input.Cache?.Advance((int)input.Ids.Shape[1]);
         x = half ? Cast.Forward(scope, x, DataType.Float32) : x;
-        return RmsNorm.Forward(scope, x, FinalNorm, Config.RmsNormEpsilon);
+        return RmsNorm.Forward(scope, x, FinalNorm, (float)Config.RmsNormEpsilon);
     }
 
     /// <summary>Token embeddings, the input of the first block.</summary>
@@ -225,6 +225,6 @@ public sealed class LlamaModel : IDisposable
             feedForward,
             weights.Vector($"{prefix}.input_layernorm.weight"),
             weights.Vector($"{prefix}.post_attention_layernorm.weight"),
-            config.RmsNormEpsilon);
+            (float)config.RmsNormEpsilon);
     }
 }

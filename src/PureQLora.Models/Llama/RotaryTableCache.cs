@@ -15,7 +15,7 @@ internal sealed class RotaryTableCache(LlamaConfig config)
         {
             (double[] frequencies, double attentionFactor) = RotaryFrequencies.Compute(config);
             long size = Math.Max(FirstSize, (long)System.Numerics.BitOperations.RoundUpToPowerOf2((ulong)positions));
-            _table = new RotaryTable(frequencies, attentionFactor, checked((int)size));
+            _table = new RotaryTable(frequencies, attentionFactor, size);
         }
 
         return _table;

@@ -47,13 +47,13 @@ public sealed class SelfAttention
         Tensor v = Reshape.Forward(scope, Value.Forward(scope, x), keyHeads);
         if (QueryNorm is not null && KeyNorm is not null)
         {
-            q = RmsNorm.Forward(scope, q, QueryNorm, _config.RmsNormEpsilon);
-            k = RmsNorm.Forward(scope, k, KeyNorm, _config.RmsNormEpsilon);
+            q = RmsNorm.Forward(scope, q, QueryNorm, (float)_config.RmsNormEpsilon);
+            k = RmsNorm.Forward(scope, k, KeyNorm, (float)_config.RmsNormEpsilon);
         }
 
         q = RotaryEmbedding.Forward(scope, q, context.Positions, context.Rotary);
         k = RotaryEmbedding.Forward(scope, k, context.Positions, context.Rotary);
-        AttentionMask mask = new(_config.SlidingWindow(_layer), context.Segments, null);
+        AttentionMask mask = new() { Window = _config.SlidingWindows[_layer], Segments = context.Segments };
         if (context.Cache is { } cache)
         {
             (k, v) = cache.Append(scope, _layer, k, v);
