@@ -33,48 +33,52 @@ public sealed record GptqTensors
     public int[]? GroupIndex { get; init; }
 
     /// <summary>Packs a quantised matrix.</summary>
-    /// <param name="result">Scales that are not float16 values yet are rounded.</param>
+    /// <param name="matrix">Scales that are not float16 values yet are rounded.</param>
     /// <param name="format">How to store zero points.</param>
     /// <param name="layer">The layer's name, for error messages.</param>
     /// <exception cref="UserErrorException">A scale is beyond float16.</exception>
-    public static GptqTensors FromResult(QuantizationResult result, GptqFormat format, string layer)
+    public static GptqTensors FromMatrix(QuantizedMatrix matrix, GptqFormat format, string layer)
     {
-        int groups = result.Groups;
-        var scales = new Half[result.Scales.Length];
-        for (int row = 0; row < result.Rows; row++)
+        byte[] codes = new byte[checked(matrix.OutDim * matrix.InDim)];
+        byte[] zeros = new byte[checked(matrix.OutDim * matrix.Groups)];
+        var scales = new Half[zeros.Length];
+        for (int row = 0; row < matrix.OutDim; row++)
         {
-            for (int group = 0; group < groups; group++)
+            matrix.CopyCodes(row, codes.AsSpan(row * matrix.InDim, matrix.InDim));
+            for (int group = 0; group < matrix.Groups; group++)
             {
-                Half scale = (Half)result.Scales[(row * groups) + group];
+                var scale = (Half)matrix.Scale(row, group);
                 RequireFinite(scale, layer);
-                scales[(group * result.Rows) + row] = scale;
+                scales[(group * matrix.OutDim) + row] = scale;
+                zeros[(row * matrix.Groups) + group] = (byte)matrix.Zero(row, group);
             }
         }
 
         return new GptqTensors
         {
-            Bits = result.Options.Bits,
-            GroupSize = result.Options.GroupSize,
+            Bits = matrix.Bits,
+            GroupSize = matrix.GroupSize,
             Format = format,
-            OutFeatures = result.Rows,
-            InFeatures = result.Columns,
-            Weights = GptqPacking.PackWeights(result.Codes, result.Rows, result.Columns, result.Options.Bits),
-            Zeros = GptqPacking.PackZeros(result.Zeros, result.Rows, groups, result.Options.Bits, format),
+            OutFeatures = matrix.OutDim,
+            InFeatures = matrix.InDim,
+            Weights = GptqPacking.PackWeights(codes, matrix.OutDim, matrix.InDim, matrix.Bits),
+            Zeros = GptqPacking.PackZeros(zeros, matrix.OutDim, matrix.Groups, matrix.Bits, format),
             Scales = scales,
-            GroupIndex = [.. Enumerable.Range(0, result.Columns).Select(result.GroupOf)],
+            GroupIndex = [.. Enumerable.Range(0, matrix.InDim).Select(matrix.GroupOf)],
         };
     }
 
     /// <summary>Unpacks the tensors of a stranger's checkpoint, checking each.</summary>
     /// <param name="layer">The layer's name, for error messages.</param>
     /// <exception cref="UserErrorException">Sizes, scales or group indices do not fit together.</exception>
-    public QuantizationResult ToResult(string layer)
+    public QuantizedMatrix ToMatrix(string layer)
     {
         var options = new GptqOptions { Bits = Bits, GroupSize = GroupSize };
         options.Validate();
         byte[] codes = GptqPacking.UnpackWeights(Weights, OutFeatures, InFeatures, Bits, layer);
         int groups = options.GroupCount(InFeatures);
         byte[] zeros = GptqPacking.UnpackZeros(Zeros, OutFeatures, groups, Bits, Format, layer);
+        RequireGroupIndex(groups, layer);
         if (Scales.Length != (long)groups * OutFeatures)
         {
             throw new UserErrorException(
@@ -92,24 +96,14 @@ public sealed record GptqTensors
             }
         }
 
-        return new QuantizationResult
-        {
-            Rows = OutFeatures,
-            Columns = InFeatures,
-            Options = options,
-            Codes = codes,
-            Scales = scales,
-            Zeros = zeros,
-            GroupIndex = ScatteredGroups(options.GroupLength(InFeatures), groups, layer),
-        };
+        return QuantizedMatrix.FromCodes(OutFeatures, InFeatures, Bits, GroupSize, codes, scales, zeros, GroupIndex);
     }
 
-    /// <summary>g_idx, or null where it says nothing but column / group length.</summary>
-    private int[]? ScatteredGroups(int groupLength, int groups, string layer)
+    private void RequireGroupIndex(int groups, string layer)
     {
         if (GroupIndex is null)
         {
-            return null;
+            return;
         }
 
         if (GroupIndex.Length != InFeatures)
@@ -118,20 +112,14 @@ public sealed record GptqTensors
                 $"g_idx of {layer} holds {GroupIndex.Length} values, its {InFeatures} input features ask for one each; the checkpoint is damaged, fetch it again.");
         }
 
-        bool scattered = false;
         for (int column = 0; column < GroupIndex.Length; column++)
         {
-            int group = GroupIndex[column];
-            if (group < 0 || group >= groups)
+            if (GroupIndex[column] < 0 || GroupIndex[column] >= groups)
             {
                 throw new UserErrorException(
-                    $"g_idx of {layer} names group {group} for column {column}, allowed 0 to {groups - 1}; the checkpoint is damaged, fetch it again.");
+                    $"g_idx of {layer} names group {GroupIndex[column]} for column {column}, allowed 0 to {groups - 1}; the checkpoint is damaged, fetch it again.");
             }
-
-            scattered |= group != column / groupLength;
         }
-
-        return scattered ? GroupIndex : null;
     }
 
     private static void RequireFinite(Half scale, string layer)

@@ -7,17 +7,17 @@ namespace PureQLora.Models;
 
 /// <summary>Sums a layer's calibration inputs X [n, columns] into H = 2/n · XᵀX, the Hessian of its squared output error.</summary>
 /// <remarks>
-/// Frantar et al., arXiv:2210.17323, eq. 3. Products are float32 over runs of at most 128 rows, everything longer is summed in float64.
+/// Frantar et al., arXiv:2210.17323, eq. 3. Products are float32 over runs of at most 32 rows, everything longer is summed in float64.
 /// Inputs are gathered into batches of fixed length, so the result depends neither on how the rows arrive nor on the number of threads.
 /// </remarks>
 public sealed unsafe class HessianAccumulator
 {
     private const int PanelColumns = 32;
     private const int BatchRows = 512;
-    private const int RunRows = 128;
+    private const int RunRows = 32;
     private const int TileRows = 4;
 
-    // The square of it, 128 times over, is still a float32.
+    // The square of it, 32 times over, is still a float32.
     private const float LargestInput = 1e18f;
 
     private readonly string _layer;
@@ -110,12 +110,12 @@ public sealed unsafe class HessianAccumulator
 
     private void RequireFinite(ReadOnlySpan<float> values)
     {
-        float largest = TensorPrimitives.MaxMagnitude(values); // NaN if any value is
-        if (!(largest <= LargestInput))
+        float largest = TensorPrimitives.MaxMagnitude(values); // with its sign; NaN if any value is
+        if (!(Math.Abs(largest) <= LargestInput))
         {
             throw new UserErrorException(string.Create(
                 CultureInfo.InvariantCulture,
-                $"Calibration row {_rowCount} of {_layer} holds {largest}, allowed are finite values up to {LargestInput}; the model's weights or the calibration data are damaged."));
+                $"Calibration row {_rowCount} of {_layer} holds {largest}, allowed are values from {-LargestInput} to {LargestInput}; the model's weights or the calibration data are damaged."));
         }
     }
 

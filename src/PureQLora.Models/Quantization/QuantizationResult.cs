@@ -1,3 +1,5 @@
+using PureQLora.Core;
+
 namespace PureQLora.Models;
 
 /// <summary>A quantised weight matrix [rows = out, columns = in] and what its quantisation cost.</summary>
@@ -56,6 +58,9 @@ public sealed record QuantizationResult
 
         return values;
     }
+
+    /// <summary>The packed form that the engine multiplies with.</summary>
+    public QuantizedMatrix ToMatrix() => QuantizedMatrix.FromCodes(Rows, Columns, Options.Bits, Options.GroupSize, Codes, Scales, Zeros, GroupIndex);
 
     /// <summary>One row of <see cref="Dequantize"/>.</summary>
     internal void DequantizeRow(int row, Span<float> values)

@@ -51,12 +51,12 @@ public static class RoundToNearestQuantizer
     private static void RequireUsable(ReadOnlySpan<float> weights, GptqOptions options, string layer)
     {
         float allowed = options.Float16Scales ? options.Levels * (float)Half.MaxValue / 2 : float.MaxValue / 2;
-        float largest = TensorPrimitives.MaxMagnitude(weights); // NaN if any weight is
-        if (!(largest <= allowed))
+        float largest = TensorPrimitives.MaxMagnitude(weights); // with its sign; NaN if any weight is
+        if (!(Math.Abs(largest) <= allowed))
         {
             throw new UserErrorException(string.Create(
                 CultureInfo.InvariantCulture,
-                $"The weights of {layer} hold {largest}, allowed are finite values up to {allowed:g3}; the checkpoint is damaged, fetch it again."));
+                $"The weights of {layer} hold {largest}, allowed are values from {-allowed:g3} to {allowed:g3}; the checkpoint is damaged, fetch it again."));
         }
     }
 }
