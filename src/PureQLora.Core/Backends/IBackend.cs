@@ -7,7 +7,10 @@ namespace PureQLora.Core;
 /// </remarks>
 public interface IBackend :
     IMemoryKernels,
-    IRmsNormKernels
+    IRmsNormKernels,
+    IRotaryEmbeddingKernels,
+    ICausalAttentionKernels,
+    ISwiGluKernels
 {
     /// <summary>Name of the backend as the command line has it, such as <c>cpu</c>.</summary>
     string Name { get; }
