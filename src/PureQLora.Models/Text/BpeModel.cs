@@ -42,10 +42,10 @@ internal sealed class BpeModel
     /// <summary>Whether words are taken as UTF-8 bytes from the start (byte-level) and not as code points.</summary>
     public bool ByteLevel { get; init; }
 
-    /// <summary>Id of each byte, all 256; null where the model has no byte tokens.</summary>
+    /// <summary>Id of each byte, or −1 for one without (byte-level only); null where the model has no byte tokens.</summary>
     public int[]? ByteIds { get; init; }
 
-    /// <summary>Id for a code point that is neither a token nor falls back to bytes; null drops it.</summary>
+    /// <summary>Id for a code point (byte-level: a byte) that is neither a token nor falls back to bytes; null drops it.</summary>
     public int? UnknownId { get; init; }
 
     /// <summary>Whether neighbouring unknown code points give one unknown id.</summary>
@@ -142,10 +142,13 @@ internal sealed class BpeModel
     private int ToByteSymbols(ReadOnlySpan<char> word, Span<int> symbols)
     {
         byte[] bytes = ArrayPool<byte>.Shared.Rent(3 * word.Length);
-        int count = Encoding.UTF8.GetBytes(word, bytes);
-        for (int i = 0; i < count; i++)
+        int count = 0;
+        foreach (byte value in bytes.AsSpan(0, Encoding.UTF8.GetBytes(word, bytes)))
         {
-            symbols[i] = ByteIds![bytes[i]];
+            if (ByteIds![value] != Unknown || UnknownId is not null)
+            {
+                symbols[count++] = ByteIds[value];
+            }
         }
 
         ArrayPool<byte>.Shared.Return(bytes);
@@ -204,7 +207,7 @@ internal sealed class BpeModel
                 ids.Add(unknown);
             }
 
-            afterUnknown = !known && ByteIds is null;
+            afterUnknown = !known && (ByteLevel || ByteIds is null);
         }
     }
 }

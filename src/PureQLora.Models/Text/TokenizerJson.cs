@@ -75,8 +75,7 @@ internal static class TokenizerJson
             Merges = new MergeTable(merges),
             VocabularySize = vocabulary.Size,
             ByteLevel = byteLevel,
-            ByteIds = byteLevel ? FindBytes(part, vocabulary, value => ByteAlphabet.ToCharacter(value).ToString(), "a ByteLevel pre-tokenizer")
-                : fallback ? FindBytes(part, vocabulary, SentencePieceModel.SpellByte, "byte_fallback") : null,
+            ByteIds = byteLevel || fallback ? FindBytes(part, vocabulary, byteLevel, fallback) : null,
             UnknownId = unknown is null ? null : vocabulary.Find(unknown) ?? throw part.Error($"has the unk_token '{unknown}', which its vocabulary does not hold"),
             FuseUnknown = part.Flag("fuse_unk", false),
             WholeWords = part.Flag("ignore_merges", false) ? new Dictionary<string, int>(vocabulary.Ids, StringComparer.Ordinal) : null,
@@ -102,14 +101,16 @@ internal static class TokenizerJson
         return codePoints;
     }
 
-    private static int[] FindBytes(JsonPart part, Vocabulary vocabulary, Func<byte, string> spell, string why)
+    private static int[] FindBytes(JsonPart part, Vocabulary vocabulary, bool byteLevel, bool fallback)
     {
+        // Some real byte-level vocabularies lack bytes that their training text did not have; the library drops those from the text.
         int[] ids = new int[256];
         for (int value = 0; value < 256; value++)
         {
-            string token = spell((byte)value);
-            ids[value] = vocabulary.Find(token)
-                ?? throw part.Error($"has no token '{token}' for the byte 0x{value:X2}, and {why} needs one for each of the 256; use a complete vocabulary");
+            string token = byteLevel ? ByteAlphabet.ToCharacter((byte)value).ToString() : SentencePieceModel.SpellByte((byte)value);
+            ids[value] = vocabulary.Find(token) ?? (fallback
+                ? throw part.Error($"has byte_fallback true but no token '{token}' for the byte 0x{value:X2}, and all 256 are needed; use a complete vocabulary")
+                : -1);
         }
 
         return ids;
