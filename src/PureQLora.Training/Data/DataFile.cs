@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Unicode;
 using PureQLora.Core;
 
 namespace PureQLora.Training;
@@ -47,6 +48,7 @@ public static class DataFile
         }
 
         List<T> records = [];
+        CheckUtf8(content.Span, name);
         int first = content.Span.IndexOfAnyExcept(" \t\r\n"u8);
         if (first >= 0 && content.Span[first] == '[')
         {
@@ -58,6 +60,22 @@ public static class DataFile
         }
 
         return records.Count > 0 ? records : throw new UserErrorException($"{name} holds no record. Give a file with at least one JSON object, one a line.");
+    }
+
+    // System.Text.Json looks at the bytes of a string only when it is asked for, and then with another exception.
+    private static void CheckUtf8(ReadOnlySpan<byte> content, string name)
+    {
+        if (!Utf8.IsValid(content))
+        {
+            int line = 1;
+            while (content.IndexOf((byte)'\n') is var end and >= 0 && Utf8.IsValid(content[..end]))
+            {
+                content = content[(end + 1)..];
+                line++;
+            }
+
+            throw new UserErrorException($"{name}, line {line} is not UTF-8. Save the file as UTF-8.");
+        }
     }
 
     private static void ParseLines<T>(ReadOnlyMemory<byte> content, string name, RecordReader<T> read, List<T> records)
@@ -72,16 +90,7 @@ public static class DataFile
                 continue;
             }
 
-            string location = $"{name}, line {line}";
-            try
-            {
-                using JsonDocument document = JsonDocument.Parse(text, DocumentOptions);
-                records.Add(Read(document.RootElement, location, read));
-            }
-            catch (JsonException exception)
-            {
-                throw NotJson(location, exception);
-            }
+            records.Add(Read(text, $"{name}, line {line}", read));
         }
     }
 
@@ -99,9 +108,7 @@ public static class DataFile
                 line += content.Span[counted..start].Count((byte)'\n');
                 counted = start;
                 reader.Skip();
-                string location = $"{name}, line {line}";
-                using JsonDocument document = JsonDocument.Parse(content[start..(int)reader.BytesConsumed], DocumentOptions);
-                records.Add(Read(document.RootElement, location, read));
+                records.Add(Read(content[start..(int)reader.BytesConsumed], $"{name}, line {line}", read));
             }
 
             // Anything behind the array is an error, too.
@@ -113,9 +120,25 @@ public static class DataFile
         }
     }
 
-    private static T Read<T>(JsonElement record, string location, RecordReader<T> read) => record.ValueKind == JsonValueKind.Object
-        ? read(new DataRecord(record, location))
-        : throw new UserErrorException($"{location}: a record must be a JSON object such as {{\"question\": …, \"answer\": …}}. Correct the line.");
+    private static T Read<T>(ReadOnlyMemory<byte> json, string location, RecordReader<T> read)
+    {
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(json, DocumentOptions);
+            return document.RootElement.ValueKind == JsonValueKind.Object
+                ? read(new DataRecord(document.RootElement, location))
+                : throw new UserErrorException($"{location}: a record must be a JSON object such as {{\"question\": …, \"answer\": …}}. Correct the line.");
+        }
+        catch (JsonException exception)
+        {
+            throw NotJson(location, exception);
+        }
+        catch (InvalidOperationException exception)
+        {
+            // What System.Text.Json throws for a name or a string that cannot become UTF-16.
+            throw new UserErrorException($"{location} holds half of a surrogate pair, which is no text. Write the character itself or both halves.", exception);
+        }
+    }
 
     // System.Text.Json's own message tells the position inside the record; its wording is for programmers.
     private static UserErrorException NotJson(string location, JsonException exception) => new(

@@ -23,18 +23,7 @@ public readonly ref struct DataRecord
 
     /// <summary>A string field.</summary>
     /// <exception cref="UserErrorException">It is missing or no valid string.</exception>
-    public string Text(string name)
-    {
-        JsonElement value = Require(name, JsonValueKind.String, "a string");
-        try
-        {
-            return value.GetString()!;
-        }
-        catch (InvalidOperationException exception)
-        {
-            throw new UserErrorException($"{Location}: \"{name}\" holds invalid UTF-8 or half of a surrogate pair, which is no text. Save the file as UTF-8.", exception);
-        }
-    }
+    public string Text(string name) => Require(name, JsonValueKind.String, "a string").GetString()!;
 
     /// <summary>A string field with at least one character that is not white space.</summary>
     /// <exception cref="UserErrorException">It is missing, no valid string, or blank.</exception>
