@@ -18,8 +18,8 @@ public sealed record GptqConfig
     /// <summary>The zero point is always the middle code.</summary>
     public bool Symmetric { get; init; } = true;
 
-    /// <summary>Zero points are stored as they are (<c>gptq_v2</c>), not less one (<c>gptq</c>).</summary>
-    public bool StoresPlainZeros { get; init; }
+    /// <summary>How zero points are stored.</summary>
+    public GptqFormat Format { get; init; }
 
     /// <summary>Damping that was used, as a share of the Hessian's mean diagonal; null where the file does not say.</summary>
     public double? Damping { get; init; }
@@ -66,7 +66,7 @@ public sealed record GptqConfig
                 GroupSize = groupSize,
                 DescendingActivations = fields.Flag("desc_act", fallback: false),
                 Symmetric = fields.Flag("sym", fallback: true),
-                StoresPlainZeros = format == "gptq_v2",
+                Format = format == "gptq_v2" ? GptqFormat.V2 : GptqFormat.V1,
                 Damping = fields.Number("damp_percent", 0, 1),
             };
     }
@@ -74,7 +74,6 @@ public sealed record GptqConfig
     /// <summary>The object that both files hold.</summary>
     internal JsonObject ToJson()
     {
-        string format = StoresPlainZeros ? "gptq_v2" : "gptq";
         JsonObject json = new()
         {
             ["bits"] = Bits,
@@ -83,7 +82,7 @@ public sealed record GptqConfig
             ["sym"] = Symmetric,
             ["lm_head"] = false,
             ["quant_method"] = "gptq",
-            ["checkpoint_format"] = format,
+            ["checkpoint_format"] = Format == GptqFormat.V2 ? "gptq_v2" : "gptq",
             ["pack_dtype"] = "int32",
         };
         if (Damping is { } damping)
