@@ -93,6 +93,22 @@ internal unsafe struct AttentionRows<TLanes, TVector>
         }
     }
 
+    /// <summary>Sets scores [Count, KeyTile] to −∞ where the row does not see the key.</summary>
+    public readonly void MaskRows(float* scores, int key, int count)
+    {
+        for (int row = 0; row < Count; row++)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                int distance = _indices[row] - key - i;
+                if (distance < 0 || distance >= _problem->Window || (_keySegments is not null && _keySegments[key + i] != _segments[row]))
+                {
+                    scores[(row * KeyTile) + i] = float.NegativeInfinity;
+                }
+            }
+        }
+    }
+
     /// <summary>columns[d, lane] = factor · source[row, d]; lanes without a row are 0.</summary>
     public readonly void LoadColumns(float* source, float factor, float* columns)
     {

@@ -9,6 +9,12 @@ public sealed unsafe partial class CpuBackend
     public void CausalAttentionForward(Tensor q, Tensor k, Tensor v, AttentionMask mask, float scale, Tensor y, Tensor logSumExp)
     {
         AttentionProblem problem = new(q, k, v, mask, scale, y, logSumExp);
+        if (problem.Rows <= AttentionDecodeRows)
+        {
+            AttentionDecode(&problem);
+            return;
+        }
+
         switch (VectorBits)
         {
             case 512:
