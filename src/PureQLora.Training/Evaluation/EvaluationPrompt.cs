@@ -34,11 +34,11 @@ public sealed class EvaluationPrompt
     /// <exception cref="UserErrorException">A shot asks the question itself, so its solution would stand in the prompt.</exception>
     public static EvaluationPrompt FewShot(PromptTemplate template, IReadOnlyList<Shot> shots, string question)
     {
-        string asked = LeakGuard.Normalize(question);
+        string asked = NormalizedText.Of(question);
         string before = "";
         foreach (Shot shot in shots)
         {
-            if (LeakGuard.Normalize(shot.Question) == asked)
+            if (NormalizedText.Of(shot.Question) == asked)
             {
                 throw new UserErrorException($"A few-shot example asks the test question itself (\"{LeakGuard.Excerpt(question)}\"), so the prompt would hold its solution. Draw the shots from the training split.");
             }

@@ -1,4 +1,3 @@
-using System.Text;
 using PureQLora.Core;
 
 namespace PureQLora.Training;
@@ -33,44 +32,29 @@ public static class LeakGuard
     /// <summary>What of the solution the prompt holds, in words, or null.</summary>
     internal static string? FindLeak(EvaluationPrompt prompt, string referenceAnswer)
     {
-        string text = Normalize(prompt.Text);
-        string query = Normalize(prompt.Text[prompt.QueryStart..]);
+        string text = NormalizedText.Of(prompt.Text);
+        string query = NormalizedText.Of(prompt.Text[prompt.QueryStart..]);
         int marker = referenceAnswer.LastIndexOf("####", StringComparison.Ordinal);
         string reasoning = marker < 0 ? referenceAnswer : referenceAnswer[..marker];
-        if (Normalize(reasoning) is { Length: >= ShortestReasoning } steps && text.Contains(steps, StringComparison.Ordinal))
+        if (NormalizedText.Of(reasoning) is { Length: >= ShortestReasoning } steps && text.Contains(steps, StringComparison.Ordinal))
         {
             return "the reasoning";
         }
 
-        if (marker >= 0 && HoldsFinalLine(query, Normalize(referenceAnswer[marker..])))
+        if (marker >= 0 && HoldsFinalLine(query, NormalizedText.Of(referenceAnswer[marker..])))
         {
             return "the final line";
         }
 
         foreach (string line in reasoning.Split('\n'))
         {
-            if (Normalize(line) is { Length: >= ShortestCalculation } step && step.Contains('=', StringComparison.Ordinal) && query.Contains(step, StringComparison.Ordinal))
+            if (NormalizedText.Of(line) is { Length: >= ShortestCalculation } step && step.Contains('=', StringComparison.Ordinal) && query.Contains(step, StringComparison.Ordinal))
             {
                 return $"the step \"{Excerpt(line)}\"";
             }
         }
 
         return null;
-    }
-
-    /// <summary>Text without white space, calculator marks and upper case: equal for two spellings of the same sentences.</summary>
-    internal static string Normalize(string text)
-    {
-        StringBuilder normalized = new(text.Length);
-        foreach (char c in CalculatorMarks.Remove(text))
-        {
-            if (!char.IsWhiteSpace(c))
-            {
-                normalized.Append(char.ToLowerInvariant(c));
-            }
-        }
-
-        return normalized.ToString();
     }
 
     /// <summary>The first words of a text, for messages.</summary>
