@@ -7,6 +7,9 @@ namespace PureQLora.Core;
 /// </remarks>
 public interface IBackend :
     IMemoryKernels,
+    IMatMulKernels,
+    IQLoraLinearKernels,
+    ICrossEntropyKernels,
     IRmsNormKernels,
     IRotaryEmbeddingKernels,
     ICausalAttentionKernels,
