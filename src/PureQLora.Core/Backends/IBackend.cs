@@ -7,6 +7,15 @@ namespace PureQLora.Core;
 /// </remarks>
 public interface IBackend :
     IMemoryKernels,
+    IUnaryKernels,
+    IBinaryKernels,
+    IReductionKernels,
+    ISoftmaxKernels,
+    ITransposeKernels,
+    ICopyKernels,
+    IGatherKernels,
+    ICastKernels,
+    IAdamWKernels,
     IMatMulKernels,
     IQLoraLinearKernels,
     ICrossEntropyKernels,
