@@ -7,11 +7,7 @@ namespace PureQLora.Core;
 /// </remarks>
 public interface IBackend :
     IMemoryKernels,
-    IUnaryKernels,
     IBinaryKernels,
-    IReductionKernels,
-    ISoftmaxKernels,
-    ITransposeKernels,
     ICopyKernels,
     IGatherKernels,
     ICastKernels,

@@ -1,6 +1,6 @@
 namespace PureQLora.Core;
 
-/// <summary>What a backend must provide for <see cref="Gather"/>, <see cref="ScatterAdd"/> and <see cref="Embedding"/>.</summary>
+/// <summary>What a backend must provide for <see cref="Gather"/> and <see cref="Embedding"/>.</summary>
 public interface IGatherKernels
 {
     /// <summary>y[i] = table[ids[i]], a row each.</summary>

@@ -1,6 +1,6 @@
 namespace PureQLora.Core;
 
-/// <summary>What a backend must provide for <see cref="Slice"/>, <see cref="Concatenate"/> and the key-value cache.</summary>
+/// <summary>What a backend must provide for <see cref="Slice"/> and the key-value cache.</summary>
 public interface ICopyKernels
 {
     /// <summary>destination[…, destinationStart + i, …] = or += source[…, sourceStart + i, …] for i below length, along an axis.</summary>
