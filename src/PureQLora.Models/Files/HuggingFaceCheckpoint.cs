@@ -65,6 +65,12 @@ public sealed class HuggingFaceCheckpoint : IDisposable
     /// <exception cref="UserErrorException">There is no such tensor.</exception>
     public Tensor Get(string name) => FileOf(name).GetTensor(name);
 
+    /// <summary>
+    /// A tensor widened to float32 in memory of its own: for parameters that are trained, because the mapped file cannot be written.
+    /// </summary>
+    /// <exception cref="UserErrorException">There is no such tensor, or it is too large for an array.</exception>
+    public Tensor GetFloat32Copy(string name) => Tensor.From(FileOf(name).ReadFloats(name), Get(name).Shape);
+
     /// <summary>The weight of a linear layer, dense or quantised.</summary>
     /// <param name="module">Such as <c>model.layers.0.self_attn.q_proj</c>.</param>
     /// <exception cref="UserErrorException">There is no such layer, or its words are damaged.</exception>

@@ -29,6 +29,9 @@ public sealed class HuggingFaceCheckpointTests : IDisposable
             Assert.Equal(LlamaTensorNames.HasBias(checkpoint.Config, module) ? new Shape(outDim) : null, checkpoint.GetBias(module)?.Shape);
         }
 
+        Tensor copy = checkpoint.GetFloat32Copy(LlamaTensorNames.Embedding);
+        Assert.Equal(checkpoint.Get(LlamaTensorNames.Embedding).ToArray(), copy.Floats.ToArray());
+        Assert.False(((CpuStorage)copy.Storage).IsReadOnly);
         Assert.Equal([2], checkpoint.EosIds);
     }
 
