@@ -24,6 +24,12 @@ public sealed record GptqConfig
     /// <summary>Damping that was used, as a share of the Hessian's mean diagonal; null where the file does not say.</summary>
     public double? Damping { get; init; }
 
+    /// <summary>
+    /// Linear layers of a block that are quantised (<c>self_attn.q_proj</c>), where that is not all of them; null for all. It is written
+    /// for other programs (transformers' <c>modules_in_block_to_quantize</c>); what is quantised in a file, its tensors tell.
+    /// </summary>
+    public IReadOnlyList<string>? QuantizedModules { get; init; }
+
     /// <summary>Reads either form.</summary>
     /// <exception cref="UserErrorException">Another method, or a value that is not supported.</exception>
     internal static GptqConfig Parse(JsonFields fields)
@@ -88,6 +94,11 @@ public sealed record GptqConfig
         if (Damping is { } damping)
         {
             json["damp_percent"] = damping;
+        }
+
+        if (QuantizedModules is not null)
+        {
+            json["modules_in_block_to_quantize"] = new JsonArray(new JsonArray([.. QuantizedModules.Select(name => (JsonNode?)name)]));
         }
 
         return json;

@@ -136,6 +136,40 @@ public sealed class SafetensorsFile : IDisposable
         };
     }
 
+    /// <summary>Refuses NaN and infinity in a tensor; tensors of integers pass.</summary>
+    /// <exception cref="UserErrorException">One element is no finite number.</exception>
+    public unsafe void CheckFinite(string name)
+    {
+        const int PieceBytes = 1 << 24;
+        SafetensorsInfo info = Info(name);
+        for (long start = 0; start < info.ByteLength; start += PieceBytes)
+        {
+            int length = (int)Math.Min(PieceBytes, info.ByteLength - start);
+            long index = NonFinite.IndexIn(info.Type, new ReadOnlySpan<byte>(Mapping.Pointer + info.Offset + start, length));
+            if (index >= 0)
+            {
+                throw new UserErrorException(
+                    $"{Path}: tensor \"{name}\" holds NaN or infinity at element {index + (start / info.Type.Size())}, allowed are finite numbers; the file is damaged or its training diverged.");
+            }
+        }
+    }
+
+    /// <summary>Whether a tensor has the type and bytes of another.</summary>
+    internal unsafe bool HasSameBytes(string name, SafetensorsFile other, string otherName)
+    {
+        (SafetensorsInfo mine, SafetensorsInfo theirs) = (Info(name), other.Info(otherName));
+        const int PieceBytes = 1 << 24;
+        bool same = mine.Type == theirs.Type && mine.ByteLength == theirs.ByteLength;
+        for (long start = 0; same && start < mine.ByteLength; start += PieceBytes)
+        {
+            int length = (int)Math.Min(PieceBytes, mine.ByteLength - start);
+            same = new ReadOnlySpan<byte>(Mapping.Pointer + mine.Offset + start, length)
+                .SequenceEqual(new ReadOnlySpan<byte>(other.Mapping.Pointer + theirs.Offset + start, length));
+        }
+
+        return same;
+    }
+
     /// <summary>Closes the file. It is unmapped at once, or, where tensors view it, when the last of them is collected.</summary>
     public void Dispose()
     {
