@@ -102,6 +102,22 @@ public sealed class SafetensorsWriter
         }
     }
 
+    /// <summary>Writes tensors in their own types as one file.</summary>
+    /// <param name="path">The file's final name.</param>
+    /// <param name="tensors">Names and tensors.</param>
+    /// <exception cref="UserErrorException">The file cannot be written; what had its name is unchanged.</exception>
+    public static void Write(string path, IEnumerable<(string Name, Tensor Tensor)> tensors)
+    {
+        ArgumentNullException.ThrowIfNull(tensors);
+        SafetensorsWriter writer = new();
+        foreach ((string name, Tensor tensor) in tensors)
+        {
+            writer.Add(name, tensor);
+        }
+
+        writer.Write(path);
+    }
+
     /// <summary>Writes the file under a temporary name and renames it when it is whole.</summary>
     /// <exception cref="UserErrorException">The disk is full, the place cannot be written, or a value does not fit its type.</exception>
     public void Write(string path) => AtomicFile.Write(path, Write);

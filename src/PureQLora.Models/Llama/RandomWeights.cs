@@ -33,7 +33,7 @@ public sealed class RandomWeights(LlamaConfig config, ulong seed, float deviatio
         return new WeightMatrix(Normal(ShapeOf($"{module}.weight"), residual ? deviation / MathF.Sqrt(2f * config.Layers) : deviation));
     }
 
-    private Shape ShapeOf(string name) => LlamaTensorNames.ShapeOf(config, name);
+    private Shape ShapeOf(string name) => LlamaTensorNames.Tensors(config)[name];
 
     private Tensor Normal(Shape shape, float standardDeviation)
     {

@@ -16,13 +16,11 @@ public sealed class ModelQuantizer
     private readonly Arena _arena;
     private readonly HashSet<LinearLayer> _targets;
 
-    private ModelQuantizer(LlamaModel model, Arena arena, HashSet<LinearLayer> targets) => (_model, _arena, _targets) = (model, arena, targets);
+    private readonly QuantizationMethod _method;
+    private readonly GptqOptions _options;
 
-    /// <summary>How codes are chosen.</summary>
-    private QuantizationMethod Method { get; init; }
-
-    /// <summary>Grid and algorithm.</summary>
-    private required GptqOptions Options { get; init; }
+    private ModelQuantizer(LlamaModel model, Arena arena, HashSet<LinearLayer> targets, QuantizationMethod method, GptqOptions options) =>
+        (_model, _arena, _targets, _method, _options) = (model, arena, targets, method, options);
 
     /// <summary>Quantises the chosen layers in place.</summary>
     /// <param name="model">Dense weights; no layer merged.</param>
@@ -55,7 +53,7 @@ public sealed class ModelQuantizer
         }
 
         using Arena arena = new(backend);
-        ModelQuantizer quantizer = new(model, arena, ChooseLayers(model, targets)) { Method = method, Options = options };
+        ModelQuantizer quantizer = new(model, arena, ChooseLayers(model, targets), method, options);
         return quantizer.Run(calibration, progress, cancellationToken);
     }
 
@@ -83,7 +81,7 @@ public sealed class ModelQuantizer
     private List<LayerQuantization> Run(IReadOnlyList<int[]> calibration, IProgress<LayerQuantization>? progress, CancellationToken cancellationToken)
     {
         List<LayerQuantization> report = [];
-        CalibrationPack[] packs = Method == QuantizationMethod.Gptq ? CalibrationPack.Fill(calibration, PackedTokens) : [];
+        CalibrationPack[] packs = _method == QuantizationMethod.Gptq ? CalibrationPack.Fill(calibration, PackedTokens) : [];
         foreach (CalibrationPack pack in packs)
         {
             using ComputeScope scope = new(_arena);
@@ -113,12 +111,12 @@ public sealed class ModelQuantizer
             [block.FeedForward.Down],
         ];
         LinearLayer[][] chosen = [.. groups.Select(group => group.Where(_targets.Contains).ToArray()).Where(group => group.Length > 0)];
-        HessianAccumulator[] hessians = Method == QuantizationMethod.Gptq ? Accumulate(block, chosen, packs, cancellationToken) : [];
+        HessianAccumulator[] hessians = _method == QuantizationMethod.Gptq ? Accumulate(block, chosen, packs, cancellationToken) : [];
         for (int i = 0; i < chosen.Length; i++)
         {
             HessianFactor? factor = hessians.Length == 0
                 ? null
-                : HessianFactor.Create(hessians[i].Complete(), hessians[i].Columns, Options, chosen[i][0].Name);
+                : HessianFactor.Create(hessians[i].Complete(), hessians[i].Columns, _options, chosen[i][0].Name);
             foreach (LinearLayer layer in chosen[i])
             {
                 cancellationToken.ThrowIfCancellationRequested();
@@ -175,9 +173,9 @@ public sealed class ModelQuantizer
         WeightMatrix before = layer.Weight;
         float[] dense = before.Dense!.ToArray();
         QuantizationResult result = factor is null
-            ? RoundToNearestQuantizer.Quantize(dense, before.OutDim, Options, layer.Name)
-            : GptqQuantizer.Quantize(dense, before.OutDim, factor, Options, layer.Name);
-        WeightMatrix after = new(result.ToQuantizedMatrix());
+            ? RoundToNearestQuantizer.Quantize(dense, before.OutDim, _options, layer.Name)
+            : GptqQuantizer.Quantize(dense, before.OutDim, factor, _options, layer.Name);
+        WeightMatrix after = new(result.ToMatrix());
         layer.ReplaceWeight(after);
         return new LayerQuantization(
             layer.Name, result.ProxyLoss, result.RoundToNearestLoss, result.Damping, before.ByteLength, after.ByteLength, watch.Elapsed, result.Warning);
