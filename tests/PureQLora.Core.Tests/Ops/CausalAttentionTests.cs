@@ -45,6 +45,8 @@ public abstract class CausalAttentionTests : OpTests
     [InlineData(3, 70, 80, 2)]
     [InlineData(67, 130, 131, 2)]
     [InlineData(40, 64, 64, 4)]
+    [InlineData(1, 600, 610, 2)]      // a cache that is read in parts
+    [InlineData(2, 777, 780, 1)]
     public void CausalAttention_GivenALongerBuffer_ShouldMatchFloat64(int sequence, int keyCount, int capacity, int kvHeads)
     {
         AttentionReference reference = new(2, sequence, 4, kvHeads, 24, capacity) { KeyCount = keyCount };
