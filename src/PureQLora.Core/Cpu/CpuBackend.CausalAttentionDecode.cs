@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace PureQLora.Core;
 
@@ -67,7 +68,7 @@ public sealed unsafe partial class CpuBackend
         {
             int count = (int)problem->Rows;
             int width = AttentionProducts<TLanes, TVector>.Width;
-            using Scratch scratch = Scratch.Rent((2L * width) + AttentionDecodeRows + (count * (problem->HeadDim + Tile)));
+            using Scratch scratch = Scratch.Rent((2L * width) + AttentionDecodeRows + (count * (problem->HeadDim + Tile)) + (Tile * problem->HeadDim));
             for (long item = start; item < end; item++)
             {
                 float* output = partial + (item * count * (problem->HeadDim + 2));
@@ -83,7 +84,8 @@ public sealed unsafe partial class CpuBackend
             float* sums = maxima + count;                          // [rows]
             float* scores = memory;                                // [rows, KeyTile]
             float* q = scores + (count * Tile);                    // [rows, headDim], times scale
-            float* factors = q + (count * depth);                  // [rows], exp(old maximum − new)
+            float* values = q + (count * depth);                   // [KeyTile, headDim]
+            float* factors = values + (Tile * depth);              // [rows], exp(old maximum − new)
             new Span<float>(output, count * depth).Clear();
             new Span<float>(maxima, count).Fill(float.NegativeInfinity);
             new Span<float>(sums, count).Clear();
@@ -96,6 +98,8 @@ public sealed unsafe partial class CpuBackend
             for (int key = rows.FirstKey + ((int)(tiles * part / parts) * Tile); key < end; key += Tile)
             {
                 int keys = rows.KeysFrom(key);
+                Prefetch(v + (key * stride), stride, keys, depth);
+                Prefetch(k + ((key + Tile) * stride), stride, Math.Min(Tile, end - key - Tile), depth);
                 (bool any, bool all) = rows.Sees(key, keys);
                 if (!any)
                 {
@@ -113,7 +117,25 @@ public sealed unsafe partial class CpuBackend
                     factors[row] = Accumulate(scores + (row * Tile), keys, maxima + row, sums + row);
                 }
 
-                AttentionVectorProducts<TLanes, TVector>.Combine(scores, Tile, count, factors, v + (key * stride), stride, keys, depth, output);
+                // Read as one stream: column by column the cache's strides are often powers of two, which share few cache lines.
+                for (int i = 0; i < keys; i++)
+                {
+                    new Span<float>(v + ((key + i) * stride), depth).CopyTo(new Span<float>(values + (i * depth), depth));
+                }
+
+                AttentionVectorProducts<TLanes, TVector>.Combine(scores, Tile, count, factors, values, depth, keys, depth, output);
+            }
+        }
+
+        /// <summary>Asks for rows that are needed a tile later: short pieces a stride apart are not what processors foresee.</summary>
+        private static void Prefetch(float* vectors, long stride, int count, int depth)
+        {
+            for (int i = 0; Sse.IsSupported && i < count; i++)
+            {
+                for (int d = 0; d < depth; d += CpuStorage.Alignment / sizeof(float))
+                {
+                    Sse.Prefetch1(vectors + (i * stride) + d);
+                }
             }
         }
 

@@ -40,7 +40,7 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<float>>
     public static Vector512<float> Abs(Vector512<float> value) => Vector512.Abs(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Sum(Vector512<float> value) => Vector512.Sum(value);
+    public static float Sum(Vector512<float> value) => Vector128.Sum(Half(value.GetLower() + value.GetUpper()));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> SelectLess(Vector512<float> value, Vector512<float> bound, Vector512<float> ifLess, Vector512<float> otherwise) =>
@@ -59,4 +59,7 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<float>>
             & Vector512.Equals(Vector512.Load(rowSegments), Vector512.Create(segment));
         return Vector512.ConditionalSelect(visible.AsSingle(), scores, Vector512.Create(float.NegativeInfinity));
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<float> Half(Vector256<float> value) => value.GetLower() + value.GetUpper();
 }
