@@ -61,7 +61,7 @@ internal sealed class SentencePieceModel
         }
 
         string? problem = model.FindUnsupported() ?? model.FindBroken();
-        return problem is null ? model : throw new UserErrorException($"{name}: {problem}.");
+        return problem is null ? model : throw new UserErrorException(WellFormedText.OneLine($"{name}: {problem}."));
     }
 
     private void ReadModel(CodedInputStream input)
