@@ -159,7 +159,7 @@ public sealed class TokenizerFuzzTests
                 case 2:
                     bytes.RemoveRange(at, Math.Min(bytes.Count - at - 1, random.Next(1, 9)));
                     break;
-                case 3:
+                case 3 when bytes.Count > 8:
                     bytes.InsertRange(at, bytes.GetRange(random.Next(bytes.Count - 8), 8));
                     break;
                 default:
