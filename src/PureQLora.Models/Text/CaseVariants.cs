@@ -14,7 +14,9 @@ internal static class CaseVariants
         for (int value = 0; value <= 0xFFFF; value++)
         {
             char character = (char)value;
-            char folded = char.ToLowerInvariant(char.ToUpperInvariant(character));
+
+            // .NET keeps the long s apart from s, whose capital it shares; Unicode case folding does not.
+            char folded = character == 'ſ' ? 's' : char.ToLowerInvariant(char.ToUpperInvariant(character));
             if (!groups.TryGetValue(folded, out List<char>? group))
             {
                 groups.Add(folded, group = []);

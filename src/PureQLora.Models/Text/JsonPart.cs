@@ -22,7 +22,7 @@ internal readonly record struct JsonPart(JsonElement Element, string File, strin
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
-            throw new UserErrorException($"{file} is not valid JSON: {exception.Message.TrimEnd('.')}; get the file again.", exception);
+            throw new UserErrorException($"{file} is not valid JSON: {WellFormedText.OneLine(exception.Message.TrimEnd('.'))}; get the file again.", exception);
         }
     }
 
@@ -100,7 +100,7 @@ internal readonly record struct JsonPart(JsonElement Element, string File, strin
     }
 
     /// <summary>A complaint about this value.</summary>
-    public UserErrorException Error(string problem) => new($"{File}: {(Path.Length == 0 ? "the file" : Path)} {problem}.");
+    public UserErrorException Error(string problem) => new(WellFormedText.OneLine($"{File}: {(Path.Length == 0 ? "the file" : Path)} {problem}."));
 
     private static string ReadName(JsonProperty property)
     {

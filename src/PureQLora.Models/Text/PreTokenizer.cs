@@ -8,6 +8,7 @@ internal sealed class PreTokenizer
     /// <summary>Pattern of GPT-2 (Radford et al. 2019), which ByteLevel cuts by.</summary>
     private const string Gpt2Pattern = @"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
+    private static readonly Lazy<RegexPattern> Gpt2 = new(() => new RegexPattern(Gpt2Pattern, new JsonPart(default, "GPT-2", "pattern")));
     private readonly List<PreTokenizerStep> _steps = [];
 
     private PreTokenizer()
@@ -116,7 +117,7 @@ internal sealed class PreTokenizer
 
         if (part.Flag("use_regex", true))
         {
-            _steps.Add(new SplitStep(new RegexPattern(Gpt2Pattern, part), SplitBehavior.Isolated));
+            _steps.Add(new SplitStep(Gpt2.Value, SplitBehavior.Isolated));
         }
 
         ByteLevel = true;

@@ -12,6 +12,7 @@ internal sealed class SentencePieceModel
     private static readonly UTF8Encoding StrictUtf8 = new(false, throwOnInvalidBytes: true);
     private readonly List<SentencePiece> _pieces = [];
     private int _modelType = 1;      // proto default: unigram
+    private bool _hasNormalizer;
     private bool _hasDenormalizer;
     private bool _spaceIsSuffix;
 
@@ -33,9 +34,6 @@ internal sealed class SentencePieceModel
 
     /// <summary>Whether spaces become U+2581.</summary>
     public bool EscapeWhitespaces { get; private set; } = true;
-
-    /// <summary>Compiled normalization rules; empty for none.</summary>
-    public byte[] NormalizationRules { get; private set; } = [];
 
     /// <summary>Id of the unknown piece.</summary>
     public int UnknownId { get; private set; } = -1;
@@ -63,7 +61,7 @@ internal sealed class SentencePieceModel
         }
 
         string? problem = model.FindUnsupported() ?? model.FindBroken();
-        return problem is null ? model : throw new UserErrorException($"{name}: {problem}.");
+        return problem is null ? model : throw new UserErrorException(WellFormedText.OneLine($"{name}: {problem}."));
     }
 
     private void ReadModel(CodedInputStream input)
@@ -152,7 +150,7 @@ internal sealed class SentencePieceModel
             switch (tag)
             {
                 case (2 << 3) | 2:
-                    NormalizationRules = input.ReadBytes().ToByteArray();
+                    _hasNormalizer |= input.ReadBytes().Length > 0;
                     break;
                 case 3 << 3:
                     AddDummyPrefix = input.ReadBool();
@@ -194,6 +192,7 @@ internal sealed class SentencePieceModel
         { _modelType: not 2 } => $"model_type is {ModelTypeName(_modelType)}, and only bpe is supported; use a model trained with --model_type=bpe",
         { _hasDenormalizer: true } => "denormalizer_spec has rules, which is not supported; use a model without them",
         { _spaceIsSuffix: true } => "treat_whitespace_as_suffix is true, and only false is supported; use a model with space as prefix",
+        { _hasNormalizer: true } => "precompiled_charsmap has normalization rules, which is not supported; use a model with normalization_rule_name=identity, or its tokenizer.json",
         _ when _pieces.Count > MaxPieces => $"it holds {_pieces.Count} pieces, and at most {MaxPieces} are allowed; use a smaller vocabulary",
         _ => null,
     };

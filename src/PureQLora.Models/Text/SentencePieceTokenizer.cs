@@ -21,6 +21,11 @@ public sealed class SentencePieceTokenizer : ITokenizer
 
     internal SentencePieceTokenizer(SentencePieceModel model, SpecialTokenSettings settings)
     {
+        if (settings.HighestAdded.Id >= model.Pieces.Count)
+        {
+            throw new UserErrorException($"{settings.Source}: the configuration adds the token '{settings.HighestAdded.Token}' with the id {settings.HighestAdded.Id}, and the SentencePiece model ends at {model.Pieces.Count - 1}; put the tokenizer.json of the model beside it.");
+        }
+
         _model = model;
         for (int id = 0; id < model.Pieces.Count; id++)
         {

@@ -11,7 +11,7 @@ namespace PureQLora.Models;
 public sealed class StreamingDecoder(ITokenizer tokenizer, bool skipSpecial = false)
 {
     /// <summary>A character needs at most four ids; so long a run without a whole one is broken text.</summary>
-    private const int MaxHeld = 64;
+    private const int MaxHeld = 32;
 
     private readonly List<int> _ids = [];   // context, then what is held back
     private string _context = "";           // text of the first _contextLength ids

@@ -155,17 +155,22 @@ internal sealed class TokenDecoder
         foreach (string token in tokens)
         {
             // A token with a character outside the byte alphabet (an added one) stands for itself.
-            if (token.All(character => ByteAlphabet.ToByte(character) >= 0))
+            int before = bytes.Count;
+            foreach (char character in token)
             {
-                bytes.AddRange(token.Select(character => (byte)ByteAlphabet.ToByte(character)));
-            }
-            else
-            {
-                bytes.AddRange(Encoding.UTF8.GetBytes(token));
+                int value = ByteAlphabet.ToByte(character);
+                if (value < 0)
+                {
+                    bytes.RemoveRange(before, bytes.Count - before);
+                    bytes.AddRange(Encoding.UTF8.GetBytes(token));
+                    break;
+                }
+
+                bytes.Add((byte)value);
             }
         }
 
-        return [Encoding.UTF8.GetString([.. bytes])];
+        return [Encoding.UTF8.GetString(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(bytes))];
     }
 
     private static List<string> DecodeMetaspace(List<string> tokens, char mark, PrependScheme scheme)

@@ -50,7 +50,9 @@ public static class TokenizerFile
     {
         if (!Directory.Exists(fileOrFolder))
         {
-            return fileOrFolder;
+            return File.Exists(fileOrFolder)
+                ? fileOrFolder
+                : throw new UserErrorException($"There is no tokenizer '{fileOrFolder}'; give a folder, a tokenizer.json or a tokenizer.model.");
         }
 
         string[] candidates = [Path.Combine(fileOrFolder, "tokenizer.json"), Path.Combine(fileOrFolder, "tokenizer.model")];
