@@ -13,9 +13,9 @@ internal static class SvgChart
     private const int Top = 12;
     private const int Bottom = 36;
     private const int MaxPoints = 1000;
-    private const int SmoothingThreshold = 60;
+    private const int ShortestSmoothed = 30;
 
-    /// <summary>Draws a curve; where it is long, a running mean goes over the faint raw line.</summary>
+    /// <summary>Draws a curve; over a noisy one that is long enough goes its running mean.</summary>
     public static string Render(ReportCurve curve)
     {
         (double Step, double Value)[] finite = [.. curve.Points.Where(IsFinite)];
@@ -26,8 +26,12 @@ internal static class SvgChart
 
         double[] xTicks = Ticks(finite.Min(p => p.Step), finite.Max(p => p.Step), 8);
         double[] yTicks = Ticks(finite.Min(p => p.Value), finite.Max(p => p.Value), 6);
-        double X(double step) => Left + (Share(step, xTicks) * (Width - Left - Right));
-        double Y(double value) => Height - Bottom - (Share(value, yTicks) * (Height - Top - Bottom));
+
+        // Values get a margin up to the next round number, steps do not: the curve ends where the run ends.
+        (double first, double last) = (finite.Min(p => p.Step), finite.Max(p => p.Step));
+        (first, last) = first < last ? (first, last) : (xTicks[0], xTicks[^1]);
+        double X(double step) => Left + ((step - first) / (last - first) * (Width - Left - Right));
+        double Y(double value) => Height - Bottom - ((value - yTicks[0]) / (yTicks[^1] - yTicks[0]) * (Height - Top - Bottom));
         StringBuilder svg = new();
         svg.Append(Invariant, $"<svg viewBox=\"0 0 {Width} {Height}\" role=\"img\" aria-label=\"{HtmlText.Encode(curve.Name)}\">");
         foreach (double tick in yTicks)
@@ -35,13 +39,13 @@ internal static class SvgChart
             svg.Append(Invariant, $"<line class=\"grid\" x1=\"{Left}\" x2=\"{Width - Right}\" y1=\"{Y(tick):0.#}\" y2=\"{Y(tick):0.#}\"/><text x=\"{Left - 8}\" y=\"{Y(tick) + 4:0.#}\" text-anchor=\"end\">{Label(tick, yTicks)}</text>");
         }
 
-        foreach (double tick in xTicks)
+        foreach (double tick in xTicks.Where(tick => tick >= first && tick <= last))
         {
             svg.Append(Invariant, $"<line class=\"grid\" x1=\"{X(tick):0.#}\" x2=\"{X(tick):0.#}\" y1=\"{Top}\" y2=\"{Height - Bottom}\"/><text x=\"{X(tick):0.#}\" y=\"{Height - Bottom + 16}\" text-anchor=\"middle\">{Label(tick, xTicks)}</text>");
         }
 
         svg.Append(Invariant, $"<text x=\"{(Left + Width - Right) / 2}\" y=\"{Height - 4}\" text-anchor=\"middle\">step</text>");
-        bool smooth = finite.Length >= SmoothingThreshold;
+        bool smooth = curve.Noisy && finite.Length >= ShortestSmoothed;
         AppendLine(svg, smooth ? "raw" : "line", Thin(curve.Points), X, Y);
         if (smooth)
         {
@@ -78,8 +82,6 @@ internal static class SvgChart
     private static CultureInfo Invariant => CultureInfo.InvariantCulture;
 
     private static bool IsFinite((double Step, double Value) point) => double.IsFinite(point.Step) && double.IsFinite(point.Value);
-
-    private static double Share(double value, double[] ticks) => (value - ticks[0]) / (ticks[^1] - ticks[0]);
 
     private static string Label(double tick, double[] ticks)
     {
