@@ -1,10 +1,41 @@
+using System.Text.Json;
 using PureQLora.Core;
+using PureQLora.Models;
 
 namespace PureQLora.Training.Tests;
 
 public sealed class SampleEncoderTests
 {
     private static readonly PromptCompletionExample Pair = new("f, line 1", "xy", "zw");
+
+    public static TheoryData<string> GoldenCases => [.. Golden.Cases("sft.json").Where(row => !row.Text("kind").StartsWith("chat", StringComparison.Ordinal)).Select(row => row.Text("id"))];
+
+    [Theory]
+    [MemberData(nameof(GoldenCases))]
+    public void Encode_GivenAGoldenExample_ShouldEqualTrl(string id)
+    {
+        JsonElement row = Golden.Cases("sft.json").Single(row => row.Text("id") == id);
+        JsonElement example = row.GetProperty("example");
+        JsonElement settings = row.GetProperty("settings");
+        SampleEncoder encoder = new(TokenizerFile.Load(RepositoryPaths.Fixture("text", "tokenizers", "spm600")))
+        {
+            MaxLength = settings.GetProperty("max_length").GetInt32(),
+            CompletionOnly = !settings.TryGetProperty("completion_only_loss", out JsonElement only) || only.GetBoolean(),
+            Truncation = settings.TryGetProperty("truncation_mode", out JsonElement mode) && mode.GetString() == "keep_end" ? TruncationMode.KeepEnd : TruncationMode.KeepStart,
+        };
+        IReadOnlyList<TrainingSample> samples = encoder.Encode(row.Text("kind") == "text"
+            ? new TextExample(id, example.Text("text"))
+            : new PromptCompletionExample(id, example.Text("prompt"), example.Text("completion")));
+        if (row.GetProperty("result").ValueKind == JsonValueKind.Null)
+        {
+            Assert.Empty(samples);
+            return;
+        }
+
+        TrainingSample sample = Assert.Single(samples);
+        Assert.Equal(row.GetProperty("result").GetProperty("input_ids").Integers(), sample.InputIds);
+        Assert.Equal(row.GetProperty("result").GetProperty("labels").Integers(), sample.Labels);
+    }
 
     [Fact]
     public void Encode_GivenAPair_ShouldLearnTheCompletionAndItsEnd()

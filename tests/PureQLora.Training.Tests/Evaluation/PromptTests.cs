@@ -32,6 +32,15 @@ public sealed class PromptTests
             random.Sample(1000, 30));
     }
 
+    // Python 3.11: random.Random(seed).sample(range(n), k), with seeds for which pool and set differ at the border between them.
+    [Theory]
+    [InlineData(2UL, 21, 5, new[] { 1, 2, 19, 11, 5 })]
+    [InlineData(2UL, 22, 5, new[] { 1, 2, 11, 5, 21 })]
+    [InlineData(5UL, 85, 6, new[] { 79, 32, 45, 67, 3, 59 })]
+    [InlineData(2UL, 86, 6, new[] { 7, 11, 10, 46, 21, 85 })]
+    public void Sample_GivenTheBorderOfPoolAndSet_ShouldChooseAsPython(ulong seed, int population, int count, int[] expected) =>
+        Assert.Equal(expected, new MersenneTwister(seed).Sample(population, count));
+
     // Python 3.11: [r.getrandbits(32) for _ in range(3)] of random.Random(1234) and random.Random(2**40 + 5).
     [Theory]
     [InlineData(1234UL, 4150886329u, 3342196574u, 1892932127u)]
