@@ -6,7 +6,7 @@ namespace PureQLora.Training;
 
 /// <summary>
 /// Runs optimiser steps: forward and backward over the micro-batches of an accumulated batch, norm, clipping, AdamW. It knows
-/// nothing of files; <see cref="TrainingRun"/> adds checkpoints and reports.
+/// nothing of files; a training run adds checkpoints and reports.
 /// </summary>
 public sealed class Trainer : IDisposable
 {
