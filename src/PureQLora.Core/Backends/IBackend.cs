@@ -7,7 +7,6 @@ namespace PureQLora.Core;
 /// </remarks>
 public interface IBackend :
     IMemoryKernels,
-    IRmsNormKernels,
     IUnaryKernels,
     IBinaryKernels,
     IReductionKernels,
@@ -18,7 +17,14 @@ public interface IBackend :
     ICastKernels,
     IDropoutKernels,
     IAdamWKernels,
-    INormKernels
+    INormKernels,
+    IMatMulKernels,
+    IQLoraLinearKernels,
+    ICrossEntropyKernels,
+    IRmsNormKernels,
+    IRotaryEmbeddingKernels,
+    ICausalAttentionKernels,
+    ISwiGluKernels
 {
     /// <summary>Name of the backend as the command line has it, such as <c>cpu</c>.</summary>
     string Name { get; }

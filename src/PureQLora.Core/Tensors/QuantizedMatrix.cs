@@ -14,6 +14,7 @@ public sealed unsafe class QuantizedMatrix : IDisposable
     private readonly CpuStorage _scales;
     private readonly CpuStorage _zeros;
     private readonly int[]? _groupIndex;
+    private readonly CpuStorage? _groupIndexCopy;
 
     private QuantizedMatrix(int outDim, int inDim, int bits, int groupSize, int[]? groupIndex)
     {
@@ -23,6 +24,11 @@ public sealed unsafe class QuantizedMatrix : IDisposable
         _codes = new CpuStorage(checked(RowBytes * outDim));
         _scales = new CpuStorage(checked((long)outDim * Groups * sizeof(float)));
         _zeros = new CpuStorage(checked((long)outDim * Groups));
+        if (groupIndex is not null)
+        {
+            _groupIndexCopy = new CpuStorage((long)inDim * sizeof(int));
+            groupIndex.CopyTo(new Span<int>(_groupIndexCopy.Pointer, inDim));
+        }
     }
 
     /// <summary>Rows: output features.</summary>
@@ -58,6 +64,8 @@ public sealed unsafe class QuantizedMatrix : IDisposable
             return Scale(row, group) * (Code(row, column) - Zero(row, group));
         }
     }
+
+    internal int* GroupIndexPointer => _groupIndexCopy is null ? null : (int*)_groupIndexCopy.Pointer;
 
     internal byte* Codes => _codes.Pointer;
 
@@ -143,10 +151,13 @@ public sealed unsafe class QuantizedMatrix : IDisposable
     /// <summary>Values of one row.</summary>
     public void DequantizeRow(int row, Span<float> destination)
     {
-        for (int column = 0; column < InDim; column++)
+        ArgumentOutOfRangeException.ThrowIfLessThan(destination.Length, InDim);
+        fixed (float* pointer = destination)
         {
-            destination[column] = this[row, column];
+            new QuantizedView(this).Dequantize(row, 0, InDim, pointer);
         }
+
+        GC.KeepAlive(this);
     }
 
     /// <summary>Releases the memory.</summary>
@@ -155,6 +166,7 @@ public sealed unsafe class QuantizedMatrix : IDisposable
         _codes.Dispose();
         _scales.Dispose();
         _zeros.Dispose();
+        _groupIndexCopy?.Dispose();
     }
 
     private static int[]? CheckGroupIndex(ReadOnlySpan<int> groupIndex, int inDim, int groupSize, int groups)

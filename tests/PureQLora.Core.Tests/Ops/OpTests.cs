@@ -23,6 +23,19 @@ public abstract class OpTests
         return tensor;
     }
 
+    /// <summary>Managed bytes that this thread allocates in one step, once a few have warmed up.</summary>
+    protected static long AllocatedBy(Action step)
+    {
+        for (int i = 0; i < 3; i++)
+        {
+            step();
+        }
+
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        step();
+        return GC.GetAllocatedBytesForCurrentThread() - before;
+    }
+
     /// <summary>Runs backward as if the loss were Σ weight(i) · y(i), the sum that <see cref="Reference.WeightedSum"/> takes.</summary>
     protected static void BackwardFromWeightedSum(ComputeScope scope, Tensor y) => WeightedSumLoss.Backward(scope, y);
 }

@@ -1,0 +1,245 @@
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using PureQLora.Core;
+
+namespace PureQLora.Models;
+
+/// <summary>
+/// Linear layers in the layout of GPTQ checkpoints: for a layer [out, in] of b-bit codes <c>qweight</c> i32 [in·b/32, out], <c>qzeros</c>
+/// i32 [groups, out·b/32], <c>scales</c> f16 [groups, out] and <c>g_idx</c> i32 [in].
+/// </summary>
+public static class GptqCheckpoint
+{
+    private const string SettingsFile = "quantize_config.json";
+
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
+
+    /// <summary>Whether a linear layer of the checkpoint is stored as codes.</summary>
+    /// <param name="checkpoint">An open checkpoint.</param>
+    /// <param name="module">Such as <c>model.layers.0.self_attn.q_proj</c>.</param>
+    public static bool IsQuantized(HuggingFaceCheckpoint checkpoint, string module)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        return checkpoint.Config.Quantization is not null && !checkpoint.Contains(module + ".weight");
+    }
+
+    /// <summary>Reads a quantised linear layer.</summary>
+    /// <exception cref="UserErrorException">Its words, scales or group indices are damaged.</exception>
+    public static QuantizedMatrix ReadLayer(HuggingFaceCheckpoint checkpoint, string module)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        GptqConfig settings = checkpoint.Config.Quantization
+            ?? throw new UserErrorException($"{checkpoint.Folder} is not quantised: neither config.json nor {SettingsFile} has GPTQ settings.");
+        SafetensorsInfo scalesInfo = checkpoint.Info(module + ".scales");
+        (int groups, int outDim) = (checked((int)scalesInfo.Shape[0]), checked((int)scalesInfo.Shape[1]));
+        int inDim = checked((int)(checkpoint.Info(module + ".qweight").Shape[0] * 32 / settings.Bits));
+        byte[] codes = GptqPacking.UnpackWeights(Words(checkpoint, module + ".qweight"), outDim, inDim, settings.Bits, module);
+        byte[] zeros = GptqPacking.UnpackZeros(Words(checkpoint, module + ".qzeros"), outDim, groups, settings.Bits, settings.Format, module);
+        checkpoint.FileOf(scalesInfo.Name).CheckFinite(scalesInfo.Name);
+        float[] stored = checkpoint.FileOf(scalesInfo.Name).ReadFloats(scalesInfo.Name);
+        float[] scales = new float[stored.Length];
+        for (int group = 0; group < groups; group++)
+        {
+            for (int row = 0; row < outDim; row++)
+            {
+                scales[(row * groups) + group] = stored[(group * outDim) + row];
+            }
+        }
+
+        return QuantizedMatrix.FromCodes(outDim, inDim, settings.Bits, settings.GroupSize, codes, scales, zeros, ReadGroupIndex(checkpoint, module, groups));
+    }
+
+    /// <summary>
+    /// Writes a quantised model: the given layers as codes, every other tensor of the source as it is, the settings both in
+    /// <c>config.json</c> and in <c>quantize_config.json</c>, and the source's tokenizer files.
+    /// </summary>
+    /// <param name="folder">Made where missing.</param>
+    /// <param name="source">The full-precision checkpoint that was quantised.</param>
+    /// <param name="settings">
+    /// Bits and group size must be those of the layers. Act-order is set where a layer's groups are scattered, because readers look at
+    /// <c>g_idx</c> only then.
+    /// </param>
+    /// <param name="layers">By module name; layers that are left out stay dense.</param>
+    /// <exception cref="UserErrorException">A layer does not fit the format, or the disk is full.</exception>
+    public static void Write(string folder, HuggingFaceCheckpoint source, GptqConfig settings, IReadOnlyDictionary<string, QuantizedMatrix> layers)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        ArgumentNullException.ThrowIfNull(settings);
+        ArgumentNullException.ThrowIfNull(layers);
+        IReadOnlyDictionary<string, (int Out, int In)> modules = LlamaTensorNames.LinearLayers(source.Config);
+        foreach ((string module, QuantizedMatrix matrix) in layers)
+        {
+            if (!modules.TryGetValue(module, out (int Out, int In) size) || size != (matrix.OutDim, matrix.InDim))
+            {
+                throw new ArgumentException($"\"{module}\" [{matrix.OutDim}, {matrix.InDim}] is no linear layer of the source.", nameof(layers));
+            }
+
+            RequireFit(module, matrix, settings);
+            settings = settings with { DescendingActivations = settings.DescendingActivations || !matrix.GroupIndex.IsEmpty };
+        }
+
+        string[] quantized = [.. LlamaTensorNames.LinearLayersOfBlock.Where(name => layers.Keys.Any(module => module.EndsWith(name, StringComparison.Ordinal)))];
+        settings = settings with { QuantizedModules = quantized.Length == LlamaTensorNames.LinearLayersOfBlock.Count ? null : quantized };
+        SafetensorsWriter writer = new();
+        foreach (string name in LlamaTensorNames.Tensors(source.Config).Keys)
+        {
+            if (name.EndsWith(".weight", StringComparison.Ordinal) && layers.TryGetValue(name[..^7], out QuantizedMatrix? matrix))
+            {
+                AddLayer(writer, name[..^7], matrix, settings.Format);
+            }
+            else
+            {
+                writer.Add(name, source.Get(name));
+            }
+        }
+
+        AtomicFile.WriteText(Path.Combine(folder, SettingsFile), settings.ToJson().ToJsonString(Indented) + "\n");
+        HuggingFaceCheckpoint.Write(folder, source.Config with { Quantization = settings }, writer, source.Folder);
+    }
+
+    /// <summary>Whether layers of that size can be stored with so many bits; the reason where not.</summary>
+    /// <returns>Null, or one sentence.</returns>
+    public static string? WhyNot(string module, int outDim, int inDim, int bits) =>
+        ((long)inDim * bits) % 32 == 0 && ((long)outDim * bits) % 32 == 0
+            ? null
+            : $"{module} is [{outDim}, {inDim}], but the GPTQ format packs {bits}-bit codes into 32-bit words along both sides, so each side must be a multiple of {(bits == 3 ? 32 : 32 / bits)}; leave this layer out of the targets or choose other bits.";
+
+    /// <summary>The configuration with the settings of <c>quantize_config.json</c> where <c>config.json</c> has none.</summary>
+    internal static LlamaConfig WithSettingsOf(string folder, LlamaConfig config)
+    {
+        string path = Path.Combine(folder, SettingsFile);
+        if (!File.Exists(path))
+        {
+            return config;
+        }
+
+        GptqConfig settings = GptqConfig.Parse(new JsonFields(JsonFile.ReadObject(path), path));
+        if (config.Quantization is not { } own)
+        {
+            return config with { Quantization = settings };
+        }
+
+        return (own.Bits, own.GroupSize) == (settings.Bits, settings.GroupSize)
+            ? config
+            : throw new UserErrorException(
+                $"{path} says {settings.Bits} bits in groups of {settings.GroupSize}, config.json beside it {own.Bits} bits in groups of {own.GroupSize}; remove the wrong one.");
+    }
+
+    /// <summary>Checks types and shapes of a quantised layer's tensors.</summary>
+    /// <returns>Their names.</returns>
+    internal static IEnumerable<string> CheckLayer(HuggingFaceCheckpoint checkpoint, string module, int outDim, int inDim)
+    {
+        GptqConfig settings = checkpoint.Config.Quantization!;
+        if (WhyNot(module, outDim, inDim, settings.Bits) is { } reason)
+        {
+            throw new UserErrorException($"{checkpoint.Folder}: {reason}");
+        }
+
+        int groupSize = settings.GroupSize == -1 ? inDim : settings.GroupSize;
+        long groups = ((long)inDim + groupSize - 1) / groupSize;
+        List<string> names =
+        [
+            Check(checkpoint, module + ".qweight", [(long)inDim * settings.Bits / 32, outDim], SafetensorsType.I32),
+            Check(checkpoint, module + ".qzeros", [groups, (long)outDim * settings.Bits / 32], SafetensorsType.I32),
+            Check(checkpoint, module + ".scales", [groups, outDim], SafetensorsType.F16, SafetensorsType.BF16, SafetensorsType.F32),
+        ];
+        if (checkpoint.Contains(module + ".g_idx") || settings.DescendingActivations)
+        {
+            names.Add(Check(checkpoint, module + ".g_idx", [inDim], SafetensorsType.I32));
+        }
+
+        return names;
+    }
+
+    private static string Check(HuggingFaceCheckpoint checkpoint, string name, long[] shape, params SafetensorsType[] types)
+    {
+        string wanted = $"{string.Join(" or ", types.Select(type => type.ToName()))}[{string.Join(", ", shape)}]";
+        if (!checkpoint.Contains(name))
+        {
+            throw new UserErrorException($"{checkpoint.Folder}: the tensor \"{name}\" is missing, the quantisation settings ask for {wanted}; the checkpoint is incomplete or of another kind.");
+        }
+
+        SafetensorsInfo info = checkpoint.Info(name);
+        return info.Shape.SequenceEqual(shape) && types.Contains(info.Type)
+            ? name
+            : throw new UserErrorException(
+                $"{checkpoint.FileOf(name).Path}: tensor \"{name}\" is {info.Type.ToName()}[{string.Join(", ", info.Shape)}], the quantisation settings ask for {wanted}; bits or group size in the settings are wrong, or the file is damaged.");
+    }
+
+    private static ReadOnlySpan<int> Words(HuggingFaceCheckpoint checkpoint, string name) => checkpoint.Get(name).Ints;
+
+    private static int[] ReadGroupIndex(HuggingFaceCheckpoint checkpoint, string module, int groups)
+    {
+        string name = module + ".g_idx";
+        if (!checkpoint.Contains(name))
+        {
+            return [];
+        }
+
+        int[] index = checkpoint.Get(name).Ints.ToArray();
+        for (int column = 0; column < index.Length; column++)
+        {
+            if (index[column] < 0 || index[column] >= groups)
+            {
+                throw new UserErrorException($"{checkpoint.FileOf(name).Path}: tensor \"{name}\" puts column {column} into group {index[column]}, allowed are 0 to {groups - 1}; the file is damaged.");
+            }
+        }
+
+        return index;
+    }
+
+    private static void RequireFit(string module, QuantizedMatrix matrix, GptqConfig settings)
+    {
+        if (WhyNot(module, matrix.OutDim, matrix.InDim, matrix.Bits) is { } reason)
+        {
+            throw new UserErrorException(reason);
+        }
+
+        int groupSize = settings.GroupSize == -1 ? matrix.InDim : Math.Min(settings.GroupSize, matrix.InDim);
+        if (matrix.Bits != settings.Bits || matrix.GroupSize != groupSize)
+        {
+            throw new ArgumentException($"{module} has {matrix.Bits} bits in groups of {matrix.GroupSize}, the settings say {settings.Bits} in groups of {groupSize}.", nameof(settings));
+        }
+    }
+
+    private static void AddLayer(SafetensorsWriter writer, string module, QuantizedMatrix matrix, GptqFormat format)
+    {
+        (int outDim, int inDim, int bits, int groups) = (matrix.OutDim, matrix.InDim, matrix.Bits, matrix.Groups);
+        writer.Add(module + ".qweight", SafetensorsType.I32, [(long)inDim * bits / 32, outDim], stream =>
+        {
+            byte[] codes = new byte[checked(outDim * inDim)];
+            for (int row = 0; row < outDim; row++)
+            {
+                matrix.CopyCodes(row, codes.AsSpan(row * inDim, inDim));
+            }
+
+            WriteWords(stream, GptqPacking.PackWeights(codes, outDim, inDim, bits));
+        });
+        writer.Add(module + ".qzeros", SafetensorsType.I32, [groups, (long)outDim * bits / 32], stream =>
+        {
+            byte[] zeros = new byte[checked(outDim * groups)];
+            for (int row = 0; row < outDim; row++)
+            {
+                for (int group = 0; group < groups; group++)
+                {
+                    zeros[(row * groups) + group] = (byte)matrix.Zero(row, group);
+                }
+            }
+
+            WriteWords(stream, GptqPacking.PackZeros(zeros, outDim, groups, bits, format));
+        });
+        float[] scales = new float[checked(outDim * groups)];
+        for (int row = 0; row < outDim; row++)
+        {
+            for (int group = 0; group < groups; group++)
+            {
+                scales[(group * outDim) + row] = matrix.Scale(row, group);
+            }
+        }
+
+        writer.AddFloats(module + ".scales", scales, [groups, outDim], SafetensorsType.F16);
+        writer.AddInts(module + ".g_idx", (int[])[.. Enumerable.Range(0, inDim).Select(matrix.GroupOf)], [inDim]);
+    }
+
+    private static void WriteWords(Stream stream, int[] words) => stream.Write(MemoryMarshal.AsBytes<int>(words));
+}

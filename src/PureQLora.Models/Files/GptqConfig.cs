@@ -1,0 +1,106 @@
+using System.Text.Json.Nodes;
+using PureQLora.Core;
+
+namespace PureQLora.Models;
+
+/// <summary>How a GPTQ checkpoint is quantised: <c>quantization_config</c> in <c>config.json</c>, or <c>quantize_config.json</c>.</summary>
+public sealed record GptqConfig
+{
+    /// <summary>Bits of a code: 2, 3, 4 or 8.</summary>
+    public required int Bits { get; init; }
+
+    /// <summary>Inputs that share a scale; −1 for one group a row.</summary>
+    public required int GroupSize { get; init; }
+
+    /// <summary>Columns were quantised in order of falling importance, so that groups are scattered (act-order).</summary>
+    public bool DescendingActivations { get; init; }
+
+    /// <summary>The zero point is always the middle code.</summary>
+    public bool Symmetric { get; init; } = true;
+
+    /// <summary>How zero points are stored.</summary>
+    public GptqFormat Format { get; init; }
+
+    /// <summary>Damping that was used, as a share of the Hessian's mean diagonal; null where the file does not say.</summary>
+    public double? Damping { get; init; }
+
+    /// <summary>
+    /// Linear layers of a block that are quantised (<c>self_attn.q_proj</c>), where that is not all of them; null for all. It is written
+    /// for other programs (transformers' <c>modules_in_block_to_quantize</c>); what is quantised in a file, its tensors tell.
+    /// </summary>
+    public IReadOnlyList<string>? QuantizedModules { get; init; }
+
+    /// <summary>Reads either form.</summary>
+    /// <exception cref="UserErrorException">Another method, or a value that is not supported.</exception>
+    internal static GptqConfig Parse(JsonFields fields)
+    {
+        string? method = fields.Text("quant_method") ?? fields.Text("method");
+        if (method is not (null or "gptq"))
+        {
+            throw new UserErrorException(
+                $"{fields.Source}: \"{fields.Path("quant_method")}\" is \"{method}\", allowed is \"gptq\"; quantise the full-precision model with tools/Quantize instead.");
+        }
+
+        string format = fields.Text("checkpoint_format") ?? fields.Text("format") ?? "gptq";
+        if (format is not ("gptq" or "gptq_v2"))
+        {
+            throw new UserErrorException($"{fields.Source}: \"{fields.Path("checkpoint_format")}\" is \"{format}\", allowed are \"gptq\" and \"gptq_v2\".");
+        }
+
+        if (fields.Text("pack_dtype") is { } pack and not "int32")
+        {
+            throw new UserErrorException($"{fields.Source}: \"{fields.Path("pack_dtype")}\" is \"{pack}\", allowed is \"int32\".");
+        }
+
+        if (fields.Flag("lm_head", fallback: false))
+        {
+            throw new UserErrorException($"{fields.Source}: \"{fields.Path("lm_head")}\" is true, but a quantised output layer is not supported; quantise without it.");
+        }
+
+        int bits = fields.RequiredInteger("bits", 2, 8);
+        if (bits is not (2 or 3 or 4 or 8))
+        {
+            throw new UserErrorException($"{fields.Source}: \"{fields.Path("bits")}\" is {bits}, allowed are 2, 3, 4 and 8.");
+        }
+
+        int groupSize = fields.RequiredInteger("group_size", -1, 1 << 20);
+        return groupSize == 0
+            ? throw new UserErrorException($"{fields.Source}: \"{fields.Path("group_size")}\" is 0, allowed are −1 and numbers from 1.")
+            : new GptqConfig
+            {
+                Bits = bits,
+                GroupSize = groupSize,
+                DescendingActivations = fields.Flag("desc_act", fallback: false),
+                Symmetric = fields.Flag("sym", fallback: true),
+                Format = format == "gptq_v2" ? GptqFormat.V2 : GptqFormat.V1,
+                Damping = fields.Number("damp_percent", 0, 1),
+            };
+    }
+
+    /// <summary>The object that both files hold.</summary>
+    internal JsonObject ToJson()
+    {
+        JsonObject json = new()
+        {
+            ["bits"] = Bits,
+            ["group_size"] = GroupSize,
+            ["desc_act"] = DescendingActivations,
+            ["sym"] = Symmetric,
+            ["lm_head"] = false,
+            ["quant_method"] = "gptq",
+            ["checkpoint_format"] = Format == GptqFormat.V2 ? "gptq_v2" : "gptq",
+            ["pack_dtype"] = "int32",
+        };
+        if (Damping is { } damping)
+        {
+            json["damp_percent"] = damping;
+        }
+
+        if (QuantizedModules is not null)
+        {
+            json["modules_in_block_to_quantize"] = new JsonArray(new JsonArray([.. QuantizedModules.Select(name => (JsonNode?)name)]));
+        }
+
+        return json;
+    }
+}

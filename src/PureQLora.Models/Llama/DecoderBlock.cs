@@ -1,0 +1,41 @@
+using PureQLora.Core;
+
+namespace PureQLora.Models;
+
+/// <summary>One layer of the decoder: x + attention(norm(x)), then x + feedForward(norm(x)).</summary>
+public sealed class DecoderBlock
+{
+    private readonly float _epsilon;
+
+    internal DecoderBlock(SelfAttention attention, FeedForward feedForward, Tensor inputNorm, Tensor postAttentionNorm, float epsilon)
+    {
+        (Attention, FeedForward) = (attention, feedForward);
+        (InputNorm, PostAttentionNorm, _epsilon) = (inputNorm, postAttentionNorm, epsilon);
+    }
+
+    /// <summary>self_attn.</summary>
+    public SelfAttention Attention { get; }
+
+    /// <summary>mlp.</summary>
+    public FeedForward FeedForward { get; }
+
+    /// <summary>input_layernorm, [hidden].</summary>
+    public Tensor InputNorm { get; internal set; }
+
+    /// <summary>post_attention_layernorm, [hidden].</summary>
+    public Tensor PostAttentionNorm { get; internal set; }
+
+    /// <summary>The seven linear layers in the order of the data flow: q, k, v, o, gate, up, down.</summary>
+    public IEnumerable<LinearLayer> Linears =>
+        [Attention.Query, Attention.Key, Attention.Value, Attention.Output, FeedForward.Gate, FeedForward.Up, FeedForward.Down];
+
+    /// <summary>Applies the block.</summary>
+    /// <param name="scope">The pass.</param>
+    /// <param name="x">[batch, seq, hidden]</param>
+    /// <param name="context">Positions, segments, cache.</param>
+    public Tensor Forward(ComputeScope scope, Tensor x, BlockContext context)
+    {
+        Tensor attended = Binary.Add(scope, x, Attention.Forward(scope, RmsNorm.Forward(scope, x, InputNorm, _epsilon), context));
+        return Binary.Add(scope, attended, FeedForward.Forward(scope, RmsNorm.Forward(scope, attended, PostAttentionNorm, _epsilon)));
+    }
+}

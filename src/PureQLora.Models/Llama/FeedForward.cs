@@ -1,0 +1,25 @@
+using PureQLora.Core;
+
+namespace PureQLora.Models;
+
+/// <summary>The gated feed-forward network: down(silu(gate(x)) · up(x)).</summary>
+/// <remarks>Shazeer, arXiv:2002.05202, eq. 6 (SwiGLU).</remarks>
+public sealed class FeedForward
+{
+    internal FeedForward(LinearLayer gate, LinearLayer up, LinearLayer down) => (Gate, Up, Down) = (gate, up, down);
+
+    /// <summary>gate_proj.</summary>
+    public LinearLayer Gate { get; }
+
+    /// <summary>up_proj.</summary>
+    public LinearLayer Up { get; }
+
+    /// <summary>down_proj.</summary>
+    public LinearLayer Down { get; }
+
+    /// <summary>Applies the network to each token.</summary>
+    /// <param name="scope">The pass.</param>
+    /// <param name="x">[batch, seq, hidden]</param>
+    public Tensor Forward(ComputeScope scope, Tensor x) =>
+        Down.Forward(scope, SwiGlu.Forward(scope, Gate.Forward(scope, x), Up.Forward(scope, x)));
+}

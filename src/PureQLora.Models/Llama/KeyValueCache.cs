@@ -1,0 +1,79 @@
+using PureQLora.Core;
+
+namespace PureQLora.Models;
+
+/// <summary>Keys and values of the tokens seen so far, for each layer, so that a new token costs one row of attention.</summary>
+public sealed class KeyValueCache : IDisposable
+{
+    private readonly Tensor[] _keys;      // a layer: [batch, capacity, kvHeads, headDim]
+    private readonly Tensor[] _values;
+    private readonly Storage[] _storage;
+
+    /// <summary>Allocates an empty cache.</summary>
+    /// <param name="backend">Where attention will run.</param>
+    /// <param name="config">Gives layers, heads and head dimension.</param>
+    /// <param name="batch">Sequences generated together.</param>
+    /// <param name="capacity">Longest sequence, prompt and padding included.</param>
+    public KeyValueCache(IBackend backend, LlamaConfig config, int batch, int capacity)
+    {
+        ArgumentNullException.ThrowIfNull(backend);
+        ArgumentNullException.ThrowIfNull(config);
+        Shape shape = new(batch, capacity, config.KeyValueHeads, config.HeadDim);
+        long bytes = shape.Count * sizeof(float);
+        _storage = new Storage[2 * config.Layers];
+        (_keys, _values) = (new Tensor[config.Layers], new Tensor[config.Layers]);
+        for (int layer = 0; layer < config.Layers; layer++)
+        {
+            _storage[2 * layer] = backend.Allocate(bytes);
+            _storage[(2 * layer) + 1] = backend.Allocate(bytes);
+            _keys[layer] = new Tensor(shape, DataType.Float32, _storage[2 * layer]);
+            _values[layer] = new Tensor(shape, DataType.Float32, _storage[(2 * layer) + 1]);
+        }
+
+        (Batch, Capacity) = (batch, capacity);
+    }
+
+    /// <summary>Sequences generated together.</summary>
+    public int Batch { get; }
+
+    /// <summary>Longest sequence.</summary>
+    public int Capacity { get; }
+
+    /// <summary>Tokens held, padding included.</summary>
+    public int Length { get; private set; }
+
+    /// <summary>Adds the keys and values of new tokens behind those held; the length grows at <see cref="Advance"/>.</summary>
+    /// <param name="scope">The pass.</param>
+    /// <param name="layer">Index of the block.</param>
+    /// <param name="k">[batch, seq, kvHeads, headDim]</param>
+    /// <param name="v">[batch, seq, kvHeads, headDim]</param>
+    /// <returns>The whole buffers, of which Length + seq tokens are valid.</returns>
+    /// <exception cref="InvalidOperationException">The tokens do not fit.</exception>
+    internal (Tensor Keys, Tensor Values) Append(ComputeScope scope, int layer, Tensor k, Tensor v)
+    {
+        long seq = k.Shape[1];
+        if (Length + seq > Capacity)
+        {
+            throw new InvalidOperationException($"The key-value cache holds {Length} of {Capacity} tokens and {seq} more were asked for; make it larger.");
+        }
+
+        scope.Backend.CopySlice(k, 0, _keys[layer], Length, seq, 1, accumulate: false);
+        scope.Backend.CopySlice(v, 0, _values[layer], Length, seq, 1, accumulate: false);
+        return (_keys[layer], _values[layer]);
+    }
+
+    /// <summary>Counts the tokens that every layer has appended.</summary>
+    internal void Advance(int tokens) => Length += tokens;
+
+    /// <summary>Forgets everything.</summary>
+    public void Clear() => Length = 0;
+
+    /// <summary>Releases the memory.</summary>
+    public void Dispose()
+    {
+        foreach (Storage storage in _storage)
+        {
+            storage.Dispose();
+        }
+    }
+}

@@ -1,0 +1,92 @@
+using PureQLora.Core;
+
+namespace PureQLora.Models;
+
+/// <summary>A named linear layer: weight, bias and, where one was injected, a LoRA adapter.</summary>
+public sealed class LinearLayer
+{
+    private WeightMatrix? _unmerged;
+
+    /// <summary>Creates the layer.</summary>
+    /// <param name="name">Module name as checkpoints have it, such as <c>model.layers.0.self_attn.q_proj</c>.</param>
+    /// <param name="weight">[outDim, inDim]</param>
+    /// <param name="bias">[outDim] or null.</param>
+    public LinearLayer(string name, WeightMatrix weight, Tensor? bias = null)
+    {
+        ArgumentNullException.ThrowIfNull(weight);
+        (Name, Weight, Bias) = (name, weight, bias);
+    }
+
+    /// <summary>Module name as checkpoints have it.</summary>
+    public string Name { get; }
+
+    /// <summary>Last part of the name, such as <c>q_proj</c>.</summary>
+    public string ShortName => Name[(Name.LastIndexOf('.') + 1)..];
+
+    /// <summary>[outDim, inDim], dense or quantised.</summary>
+    public WeightMatrix Weight { get; private set; }
+
+    /// <summary>[outDim], or null.</summary>
+    public Tensor? Bias { get; private set; }
+
+    /// <summary>The low-rank adapter, or null.</summary>
+    public LoraAdapter? Adapter { get; set; }
+
+    /// <summary>True while an adapter is folded into the weight.</summary>
+    public bool IsMerged => _unmerged is not null;
+
+    /// <summary>Called with every input, [tokens, inDim]; how calibration sees what flows through.</summary>
+    public Action<Tensor>? InputObserver { get; set; }
+
+    /// <summary>y = x·Wᵀ + bias + adapter(x).</summary>
+    /// <param name="scope">The pass.</param>
+    /// <param name="x">[…, inDim]</param>
+    /// <returns>[…, outDim]</returns>
+    public Tensor Forward(ComputeScope scope, Tensor x)
+    {
+        InputObserver?.Invoke(x);
+        return QLoraLinear.Forward(scope, x, Weight, Bias, IsMerged ? null : Adapter?.Branch);
+    }
+
+    /// <summary>Puts another weight of the same dimensions in place, as quantisation does.</summary>
+    /// <exception cref="ArgumentException">The dimensions differ.</exception>
+    public void ReplaceWeight(WeightMatrix weight)
+    {
+        ArgumentNullException.ThrowIfNull(weight);
+        if ((weight.OutDim, weight.InDim) != (Weight.OutDim, Weight.InDim))
+        {
+            throw new ArgumentException($"{Name} is {Weight}, the replacement is {weight}.", nameof(weight));
+        }
+
+        Weight = weight;
+    }
+
+    /// <summary>Copies a dense weight and the bias to float32 parameters, for full fine-tuning.</summary>
+    /// <exception cref="InvalidOperationException">The weight is quantised.</exception>
+    public void MakeTrainable()
+    {
+        Tensor dense = Weight.Dense ?? throw new InvalidOperationException($"{Name} is quantised and stays frozen; train an adapter on it.");
+        Weight = new WeightMatrix(Tensor.From(dense.ToArray(), dense.Shape).AsParameter());
+        Bias = Bias is null ? null : Tensor.From(Bias.ToArray(), Bias.Shape).AsParameter();
+    }
+
+    /// <summary>Uses a merged weight until <see cref="Unmerge"/>, which puts back the very weight that is here now.</summary>
+    internal void Merge(WeightMatrix merged)
+    {
+        if (IsMerged)
+        {
+            throw new InvalidOperationException($"{Name} is merged already; unmerge it first.");
+        }
+
+        WeightMatrix before = Weight;
+        ReplaceWeight(merged);
+        _unmerged = before;
+    }
+
+    /// <summary>Takes the adapter out of the weight again.</summary>
+    internal void Unmerge()
+    {
+        Weight = _unmerged ?? throw new InvalidOperationException($"{Name} is not merged.");
+        _unmerged = null;
+    }
+}

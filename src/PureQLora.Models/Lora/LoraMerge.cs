@@ -1,0 +1,104 @@
+using PureQLora.Core;
+
+namespace PureQLora.Models;
+
+/// <summary>Folds adapters into weights: W + s·B·A. Dense weights come back with their exact bits; quantised ones are quantised again.</summary>
+/// <remarks>Hu et al., arXiv:2106.09685, section 4.1.</remarks>
+public static class LoraMerge
+{
+    /// <summary>Folds every adapter into its dense weight, in float32.</summary>
+    /// <exception cref="UserErrorException">A weight is quantised; see <see cref="MergeQuantized"/>.</exception>
+    public static void Merge(LlamaModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        LinearLayer[] layers = [.. model.Linears.Where(layer => layer.Adapter is not null)];
+        if (layers.FirstOrDefault(layer => layer.Weight.Dense is null) is { } quantized)
+        {
+            throw new UserErrorException($"{quantized.Name} is quantised ({quantized.Weight}): merging rounds again and loses accuracy; merge into the model in full precision, or ask for re-quantisation.");
+        }
+
+        foreach (LinearLayer layer in layers)
+        {
+            layer.Merge(new WeightMatrix(Tensor.From(Merged(layer), new Shape(layer.Weight.OutDim, layer.Weight.InDim))));
+        }
+    }
+
+    /// <summary>Puts the weights of before the merge back, bit for bit.</summary>
+    public static void Unmerge(LlamaModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        foreach (LinearLayer layer in model.Linears.Where(layer => layer.IsMerged))
+        {
+            layer.Unmerge();
+        }
+    }
+
+    /// <summary>
+    /// Folds every adapter into its weight; a quantised weight is rounded to nearest again with its own bits and groups, and the error
+    /// that this brings is reported.
+    /// </summary>
+    /// <returns>For each re-quantised layer the relative error ‖Q(W + s·B·A) − (W + s·B·A)‖ / ‖W + s·B·A‖.</returns>
+    public static IReadOnlyList<(string Layer, double RelativeError)> MergeQuantized(LlamaModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        List<(string, double)> errors = [];
+        foreach (LinearLayer layer in model.Linears.Where(layer => layer.Adapter is not null))
+        {
+            float[] merged = Merged(layer);
+            if (layer.Weight.Quantized is not { } before)
+            {
+                layer.Merge(new WeightMatrix(Tensor.From(merged, new Shape(layer.Weight.OutDim, layer.Weight.InDim))));
+                continue;
+            }
+
+            GptqOptions options = new() { Bits = before.Bits, GroupSize = before.GroupSize };
+            QuantizedMatrix after = RoundToNearestQuantizer.Quantize(merged, before.OutDim, options, layer.Name).ToMatrix();
+            errors.Add((layer.Name, RelativeError(after.Dequantize(), merged)));
+            layer.Merge(new WeightMatrix(after));
+        }
+
+        return errors;
+    }
+
+    private static double RelativeError(float[] actual, float[] expected)
+    {
+        (double error, double norm) = (0, 0);
+        for (int i = 0; i < actual.Length; i++)
+        {
+            double difference = actual[i] - expected[i];
+            error += difference * difference;
+            norm += (double)expected[i] * expected[i];
+        }
+
+        return norm > 0 ? Math.Sqrt(error / norm) : 0;
+    }
+
+    private static float[] Merged(LinearLayer layer)
+    {
+        LoraAdapter adapter = layer.Adapter!;
+        (int outDim, int inDim, int rank) = (layer.Weight.OutDim, layer.Weight.InDim, adapter.Rank);
+        float[] merged = layer.Weight.Dense?.ToArray() ?? layer.Weight.Quantized!.Dequantize();
+        (float[] a, float[] b) = (adapter.A.ToArray(), adapter.B.ToArray());
+        double[] update = new double[inDim];
+        for (int row = 0; row < outDim; row++)
+        {
+            Array.Clear(update);
+            for (int r = 0; r < rank; r++)
+            {
+                double factor = (double)adapter.Scale * b[(row * rank) + r];
+                for (int column = 0; column < inDim; column++)
+                {
+                    update[column] += factor * a[(r * inDim) + column];
+                }
+            }
+
+            for (int column = 0; column < inDim; column++)
+            {
+                int at = (row * inDim) + column;
+                merged[at] = (float)(merged[at] + update[column]);
+            }
+        }
+
+        return merged;
+    }
+}

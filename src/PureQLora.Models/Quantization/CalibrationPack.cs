@@ -1,0 +1,57 @@
+using PureQLora.Core;
+
+namespace PureQLora.Models;
+
+/// <summary>Calibration samples laid end to end in one row, each a segment of its own, and the hidden states that reached the present block.</summary>
+internal sealed class CalibrationPack
+{
+    private readonly List<int> _ids = [];
+    private readonly List<int> _positions = [];
+    private readonly List<int> _segments = [];
+
+    /// <summary>Tokens of the row.</summary>
+    public int Tokens => _ids.Count;
+
+    /// <summary>Input of the next block, [tokens, hidden].</summary>
+    public float[] Hidden { get; set; } = [];
+
+    /// <summary>Lays samples into rows of about so many tokens; a longer sample has a row of its own.</summary>
+    public static CalibrationPack[] Fill(IReadOnlyList<int[]> samples, int tokens)
+    {
+        List<CalibrationPack> packs = [];
+        foreach (int[] sample in samples)
+        {
+            if (sample.Length == 0)
+            {
+                continue;
+            }
+
+            if (packs.Count == 0 || packs[^1].Tokens + sample.Length > tokens)
+            {
+                packs.Add(new CalibrationPack());
+            }
+
+            packs[^1].Add(sample);
+        }
+
+        return [.. packs];
+    }
+
+    /// <summary>The row as a model's input.</summary>
+    public ModelInput Input(ComputeScope scope)
+    {
+        Shape shape = new(1, Tokens);
+        return new ModelInput(scope.From([.. _ids], shape), scope.From([.. _positions], shape)) { Segments = scope.From([.. _segments], shape) };
+    }
+
+    private void Add(int[] sample)
+    {
+        int segment = _segments.Count == 0 ? 0 : _segments[^1] + 1;
+        for (int i = 0; i < sample.Length; i++)
+        {
+            _ids.Add(sample[i]);
+            _positions.Add(i);
+            _segments.Add(segment);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+using System.Globalization;
+using PureQLora.Core;
+
+namespace PureQLora.Models;
+
+/// <summary>How weights become integers. The defaults are those of <c>tools/Quantize</c>.</summary>
+public sealed record GptqOptions
+{
+    /// <summary>Bits of a code: 2, 3, 4 or 8.</summary>
+    public int Bits { get; init; } = 4;
+
+    /// <summary>Input columns that share a scale and a zero point; −1: one group for each row.</summary>
+    public int GroupSize { get; init; } = 128;
+
+    /// <summary>Grids mirrored around 0 with the zero point at 2^(bits − 1); otherwise from the smallest to the largest weight.</summary>
+    public bool Symmetric { get; init; }
+
+    /// <summary>Takes the columns by falling diagonal of the Hessian instead of from left to right.</summary>
+    public bool ActOrder { get; init; }
+
+    /// <summary>Takes all grids from the original weights, so that with <see cref="ActOrder"/> groups remain neighbours.</summary>
+    public bool StaticGroups { get; init; }
+
+    /// <summary>Share of the Hessian's mean diagonal that is added to its diagonal; 0 to 1.</summary>
+    public double Damping { get; init; } = 0.01;
+
+    /// <summary>Which weights decide the grid of a group that starts inside a block.</summary>
+    public GridVariant GridVariant { get; init; }
+
+    /// <summary>Columns after which the pending updates reach all later columns. It changes speed, and results only by rounding.</summary>
+    public int BlockSize { get; init; } = 128;
+
+    /// <summary>
+    /// Rounds scales to float16 before codes are chosen, as GPTQ files store them, so that what is stored is what was optimised.
+    /// </summary>
+    public bool Float16Scales { get; init; } = true;
+
+    /// <summary>The largest code, 2^bits − 1.</summary>
+    internal int Levels => (1 << Bits) - 1;
+
+    /// <summary>Number of groups of a row; the last may be short.</summary>
+    internal int GroupCount(int columns) => GroupSize == -1 ? 1 : ((columns - 1) / GroupSize) + 1;
+
+    /// <summary>The group length in effect for rows of this many columns.</summary>
+    internal int GroupLength(int columns) => GroupSize == -1 ? columns : Math.Min(GroupSize, columns);
+
+    /// <summary>Refuses values outside their range.</summary>
+    /// <exception cref="UserErrorException">An option is out of range.</exception>
+    public void Validate()
+    {
+        Require(Bits is 2 or 3 or 4 or 8, "bits", Bits, "2, 3, 4 or 8", "4 is the usual choice");
+        Require(GroupSize is -1 or > 0, "group size", GroupSize, "-1 (a group for each row) or at least 1", "128, 64 and 32 are the usual choices");
+        Require(Damping is >= 0 and <= 1, "damping", Damping, "0 to 1", "0.01 is the usual choice");
+        Require(BlockSize > 0, "block size", BlockSize, "at least 1", "128 is fast");
+    }
+
+    private static void Require(bool fulfilled, string option, IFormattable value, string allowed, string advice)
+    {
+        if (!fulfilled)
+        {
+            throw new UserErrorException(
+                $"The quantisation's {option} is {value.ToString(null, CultureInfo.InvariantCulture)}, allowed {allowed}; {advice}.");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+using System.CommandLine;
+using PureQLora.Core;
+using PureQLora.Models;
+using PureQLora.Training;
+using Spectre.Console;
+
+namespace PureQLora.Tools.Evaluate;
+
+/// <summary><c>evaluate gsm8k</c>: exact match of a base, an adapter, or every checkpoint of a run.</summary>
+internal static class Gsm8kCommand
+{
+    private static readonly Option<string> Model = CommonOptions.Model();
+    private static readonly Option<string?> Adapter = CommonOptions.Adapter();
+    private static readonly Option<string?> Adapters = new("--adapters") { Description = "Run folder, or folder of step-N checkpoints: each one is evaluated." };
+    private static readonly Option<string> Data = new("--data") { Description = "GSM8K JSONL with question and answer.", Required = true };
+    private static readonly Option<string?> ShotData = new("--shot-data") { Description = "Training split that shots of the task gsm8k are drawn from." };
+    private static readonly Option<int?> Limit = new("--limit") { Description = "First problems of the file; all if left out." };
+    private static readonly Option<int> Shots = new("--shots") { Description = "Solved problems before each question.", DefaultValueFactory = _ => 0 };
+    private static readonly Option<string> Task = new("--task") { Description = "gsm8k, gsm8k_cot, gsm8k_cot_zeroshot or gsm8k_cot_llama.", DefaultValueFactory = _ => EvaluationTask.Gsm8k.Name };
+    private static readonly Option<int> BatchSize = new("--batch-size") { Description = "Sequences generated together.", DefaultValueFactory = _ => 32 };
+    private static readonly Option<int> MaxNewTokens = new("--max-new-tokens") { Description = "Tokens of an answer at most.", DefaultValueFactory = _ => 256 };
+    private static readonly Option<string> Rule = new("--rule") { Description = "strict, flexible, openai or metamath.", DefaultValueFactory = _ => "strict" };
+    private static readonly Option<string?> Output = new("--output") { Description = "Folder for JSON results with every sample." };
+    private static readonly Option<bool> Quiet = new("--quiet") { Description = "Do not print each prediction." };
+    private static readonly Option<int> Threads = CommonOptions.Threads();
+    private static readonly Option<string> Device = CommonOptions.Device();
+    private static readonly Option<Precision> PrecisionOption = CommonOptions.PrecisionOption();
+
+    public static Command Create()
+    {
+        Command command = new("gsm8k", "Measures exact match on GSM8K or any file like it; with an adapter, the base is measured beside it.")
+        {
+            Model, Adapter, Adapters, Data, ShotData, Limit, Shots, Task, BatchSize, MaxNewTokens, Rule, Output, Quiet, Threads, Device, PrecisionOption,
+        };
+        command.SetAction(Run);
+        return command;
+    }
+
+    private static int Run(ParseResult result)
+    {
+        (string? adapter, string? adapters) = (result.GetValue(Adapter), result.GetValue(Adapters));
+        if (adapter is not null && adapters is not null)
+        {
+            throw new UserErrorException("Give either --adapter or --adapters.");
+        }
+
+        IReadOnlyList<GsmProblem> problems = Problems(result);
+        EvaluationOptions options = Options(result);
+        using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
+        using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!);
+        List<EvaluationResult> results = [Measure("base", folder, backend, problems, options, result)];
+        foreach ((string name, string path) in Targets(adapter, adapters))
+        {
+            LoraInjection.Load(folder.Model, path);
+            results.Add(Measure(name, folder, backend, problems, options, result));
+            LoraInjection.Remove(folder.Model);
+        }
+
+        Summarize(results);
+        return ToolProgram.Success;
+    }
+
+    private static IReadOnlyList<GsmProblem> Problems(ParseResult result)
+    {
+        IReadOnlyList<GsmProblem> problems = GsmProblem.Load(result.GetValue(Data)!);
+        return result.GetValue(Limit) switch
+        {
+            null => problems,
+            >= 1 and int limit => [.. problems.Take(limit)],
+            int limit => throw new UserErrorException($"--limit is {limit}, allowed 1 or more."),
+        };
+    }
+
+    private static EvaluationOptions Options(ParseResult result)
+    {
+        EvaluationTask task = EvaluationTask.Parse(result.GetValue(Task)!);
+        int shots = result.GetValue(Shots);
+        string? shotData = result.GetValue(ShotData);
+        if (shots > 0 && !task.HasFixedShots && shotData is null)
+        {
+            throw new UserErrorException($"--shots {shots} of task {task.Name} are drawn from the training split; name its file with --shot-data.");
+        }
+
+        EvaluationOptions options = new()
+        {
+            Task = task,
+            Shots = shots,
+            ShotProblems = shotData is null ? [] : GsmProblem.Load(shotData),
+            Rule = AnswerScorer.ParseRule(result.GetValue(Rule)!),
+            BatchSize = result.GetValue(BatchSize),
+            MaxNewTokens = result.GetValue(MaxNewTokens),
+            Precision = result.GetValue(PrecisionOption),
+        };
+        options.Validate();
+        return options;
+    }
+
+    private static IEnumerable<(string Name, string Path)> Targets(string? adapter, string? adapters)
+    {
+        if (adapter is not null)
+        {
+            return [(Path.GetFileName(Path.TrimEndingDirectorySeparator(adapter)), adapter)];
+        }
+
+        if (adapters is null)
+        {
+            return [];
+        }
+
+        string nested = Path.Combine(adapters, "checkpoints");
+        IReadOnlyList<(int Step, string Folder)> found = CheckpointStore.Find(Directory.Exists(nested) ? nested : adapters);
+        return found.Count > 0
+            ? found.Select(checkpoint => ($"step-{checkpoint.Step}", checkpoint.Folder))
+            : throw new UserErrorException($"{adapters} holds no checkpoints (step-N folders); name a run's folder.");
+    }
+
+    private static EvaluationResult Measure(
+        string name, ModelFolder folder, CpuBackend backend, IReadOnlyList<GsmProblem> problems, EvaluationOptions options, ParseResult result)
+    {
+        bool quiet = result.GetValue(Quiet);
+        int printed = 0;
+        EvaluationResult measured = ConsoleProgress.Run(name, problems.Count, progress => new Gsm8kEvaluator(folder.Model, folder.Tokenizer, backend).Evaluate(
+            name,
+            problems,
+            options,
+            new SynchronousProgress<IReadOnlyList<EvaluationSample>>(samples =>
+            {
+                for (; printed < samples.Count; printed++)
+                {
+                    if (!quiet)
+                    {
+                        Print(samples[printed]);
+                    }
+                }
+
+                progress.Update(samples.Count, $"exact match {Accuracy.Of(samples.Count(sample => sample.Correct), samples.Count)}");
+            }),
+            ToolProgram.Cancellation));
+        if (result.GetValue(Output) is { } output)
+        {
+            measured.Save(Path.Combine(output, $"{name}.json"));
+        }
+
+        return measured;
+    }
+
+    private static void Print(EvaluationSample sample)
+    {
+        string reference = sample.Reference[(sample.Reference.LastIndexOf("####", StringComparison.Ordinal) + 4)..].Trim();
+        AnsiConsole.WriteLine($"{(sample.Correct ? "right" : "wrong")}  expected {reference}, got {sample.Extracted ?? "nothing"}: {Shorten(sample.Question)}");
+    }
+
+    private static string Shorten(string text)
+    {
+        string line = text.ReplaceLineEndings(" ");
+        return line.Length <= 90 ? line : line[..89] + "…";
+    }
+
+    private static void Summarize(List<EvaluationResult> results)
+    {
+        Table table = new Table().Border(TableBorder.Simple).AddColumns("", "exact match", "right", "problems");
+        foreach (EvaluationResult result in results)
+        {
+            table.AddRow(Markup.Escape(result.Name), result.Accuracy.ToString(), $"{result.Correct}", $"{result.Count}");
+        }
+
+        AnsiConsole.Write(table);
+        if (results.Count > 2)
+        {
+            BarChart chart = new BarChart().Width(60).Label("exact match, percent").WithMaxValue(100);
+            foreach (EvaluationResult result in results)
+            {
+                chart.AddItem(Markup.Escape(result.Name), Math.Round(100 * result.ExactMatch, 1), Color.Blue);
+            }
+
+            AnsiConsole.Write(chart);
+        }
+    }
+}

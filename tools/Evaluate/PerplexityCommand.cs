@@ -1,0 +1,69 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using PureQLora.Core;
+using PureQLora.Models;
+using PureQLora.Training;
+
+namespace PureQLora.Tools.Evaluate;
+
+/// <summary><c>evaluate perplexity</c>: how well a model predicts a text.</summary>
+internal static class PerplexityCommand
+{
+    private static readonly JsonSerializerOptions Json = new() { WriteIndented = true };
+
+    public static Command Create()
+    {
+        Option<string> model = CommonOptions.Model();
+        Option<string?> adapter = CommonOptions.Adapter();
+        Option<string?> text = new("--text") { Description = "Text file; cut into windows of token ids." };
+        Option<string?> ids = new("--token-ids") { Description = "JSON array of rows of token ids, one window a row, each taken after BOS." };
+        Option<int> window = new("--window") { Description = "Tokens of a window of --text.", DefaultValueFactory = _ => 512 };
+        Option<string?> output = new("--output") { Description = "JSON file to write: perplexity, nll, tokens." };
+        Option<int> threads = CommonOptions.Threads();
+        Option<Precision> precision = CommonOptions.PrecisionOption();
+        Command command = new("perplexity", "Measures perplexity on a text or on token ids.") { model, adapter, text, ids, window, output, threads, precision };
+        command.SetAction(result =>
+        {
+            (string? textPath, string? idsPath) = (result.GetValue(text), result.GetValue(ids));
+            if (textPath is null == idsPath is null)
+            {
+                throw new UserErrorException("Give either --text or --token-ids.");
+            }
+
+            using ModelFolder folder = ModelFolder.Open(result.GetValue(model)!, result.GetValue(adapter));
+            using CpuBackend backend = CommonOptions.CreateBackend("cpu", result.GetValue(threads));
+            IReadOnlyList<int[]> windows = idsPath is not null
+                ? TokenIdFile.Read(idsPath, 0, folder.Model.Config.VocabularySize)
+                : PerplexityEvaluator.Windows(folder.Tokenizer.Encode(ReadText(textPath!)), result.GetValue(window));
+            PerplexityResult measured = ConsoleProgress.Run("perplexity", windows.Count, progress => PerplexityEvaluator.Measure(
+                folder.Model,
+                backend,
+                windows,
+                folder.BosId,
+                result.GetValue(precision),
+                new SynchronousProgress<int>(done => progress.Update(done)),
+                ToolProgram.Cancellation));
+            if (result.GetValue(output) is { } path)
+            {
+                AtomicFile.WriteText(path, JsonSerializer.Serialize(measured, Json) + "\n");
+            }
+
+            System.Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"perplexity {measured.Perplexity:F4}  nll {measured.Nll:F6}  tokens {measured.Tokens}"));
+            return ToolProgram.Success;
+        });
+        return command;
+    }
+
+    private static string ReadText(string path)
+    {
+        try
+        {
+            return File.ReadAllText(path);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new UserErrorException($"{path} cannot be read ({exception.Message}); check the path.", exception);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+using System.CommandLine;
+using System.Globalization;
+using PureQLora.Core;
+using PureQLora.Models;
+using PureQLora.Training;
+
+namespace PureQLora.Tools.Inspect;
+
+/// <summary><c>inspect gradients</c>: loss and adapter gradients of one batch, under PEFT's tensor names.</summary>
+internal static class GradientsCommand
+{
+    private const string PeftPrefix = "base_model.model.";
+
+    public static Command Create()
+    {
+        Option<string> model = CommonOptions.Model();
+        Option<string> adapter = new("--adapter") { Description = "PEFT folder whose gradients are computed.", Required = true };
+        Option<string> ids = new("--token-ids") { Description = "JSON array of rows of token ids, all of one length.", Required = true };
+        Option<string> labels = new("--labels") { Description = "JSON array of rows of labels, −100 where nothing is supervised; not shifted.", Required = true };
+        Option<string> output = new("--output") { Description = "Safetensors file to write: PEFT's tensor names, and loss.", Required = true };
+        Option<int> threads = CommonOptions.Threads();
+        Command command = new("gradients", "Computes loss and gradients of an adapter, dropout off.") { model, adapter, ids, labels, output, threads };
+        command.SetAction(result =>
+        {
+            using ModelFolder folder = ModelFolder.Open(result.GetValue(model)!, result.GetValue(adapter), trainable: true, dropout: 0);
+            using CpuBackend backend = CommonOptions.CreateBackend("cpu", result.GetValue(threads));
+            float loss = Compute(folder.Model, backend, result.GetValue(ids)!, result.GetValue(labels)!);
+            SafetensorsWriter.Write(
+                result.GetValue(output)!,
+                [("loss", Tensor.From([loss], new Shape(1))), .. folder.Model.TrainableParameters.Select(parameter => (PeftPrefix + parameter.Name, parameter.Value.Grad!))]);
+            System.Console.WriteLine($"loss {loss.ToString("G9", CultureInfo.InvariantCulture)}; gradients written to {result.GetValue(output)}");
+            return ToolProgram.Success;
+        });
+        return command;
+    }
+
+    private static float Compute(LlamaModel model, CpuBackend backend, string idsPath, string labelsPath)
+    {
+        int vocabulary = model.Config.VocabularySize;
+        IReadOnlyList<int[]> rows = TokenIdFile.Read(idsPath, 0, vocabulary);
+        IReadOnlyList<int[]> labels = TokenIdFile.Read(labelsPath, TrainingSample.NoLabel, vocabulary);
+        int length = TokenIdFile.CommonLength(rows, idsPath);
+        if (labels.Count != rows.Count || TokenIdFile.CommonLength(labels, labelsPath) != length)
+        {
+            throw new UserErrorException($"{labelsPath} has {labels.Count} rows of {labels[0].Length}, {idsPath} has {rows.Count} of {length}; there must be a label for each token.");
+        }
+
+        // The token at t predicts the label at t + 1.
+        int[] targets = [.. labels.SelectMany(row => row.Skip(1).Append(TrainingSample.NoLabel))];
+        int supervised = targets.Count(target => target != TrainingSample.NoLabel);
+        if (supervised == 0)
+        {
+            throw new UserErrorException($"{labelsPath} supervises nothing: a label counts from the second position on.");
+        }
+
+        using ComputeScope scope = new(backend, recordGradients: true);
+        ModelInput input = ModelInput.Rows(scope, rows.SelectMany(row => row).ToArray(), length);
+        Tensor loss = model.Loss(scope, input, scope.From(targets, new Shape(rows.Count, length)), supervised);
+        scope.Backward(loss);
+        return loss.Floats[0];
+    }
+}

@@ -1,0 +1,36 @@
+using System.CommandLine;
+using PureQLora.Core;
+using PureQLora.Models;
+using PureQLora.Training;
+
+namespace PureQLora.Tools.Inspect;
+
+/// <summary><c>inspect logits</c>: what the model answers to token ids, as safetensors.</summary>
+internal static class LogitsCommand
+{
+    public static Command Create()
+    {
+        Option<string> model = CommonOptions.Model();
+        Option<string?> adapter = CommonOptions.Adapter();
+        Option<string> ids = new("--token-ids") { Description = "JSON array of rows of token ids, all of one length.", Required = true };
+        Option<string> output = new("--output") { Description = "Safetensors file to write: logits [batch, sequence, vocabulary], float32.", Required = true };
+        Option<int> threads = CommonOptions.Threads();
+        Option<Precision> precision = CommonOptions.PrecisionOption();
+        Command command = new("logits", "Computes the logits of token ids.") { model, adapter, ids, output, threads, precision };
+        command.SetAction(result =>
+        {
+            using ModelFolder folder = ModelFolder.Open(result.GetValue(model)!, result.GetValue(adapter));
+            using CpuBackend backend = CommonOptions.CreateBackend("cpu", result.GetValue(threads));
+            string path = result.GetValue(ids)!;
+            IReadOnlyList<int[]> rows = TokenIdFile.Read(path, 0, folder.Model.Config.VocabularySize);
+            int length = TokenIdFile.CommonLength(rows, path);
+            using ComputeScope scope = new(backend) { Precision = result.GetValue(precision) };
+            ModelInput input = ModelInput.Rows(scope, rows.SelectMany(row => row).ToArray(), length);
+            Tensor logits = folder.Model.Logits(scope, folder.Model.Forward(scope, input));
+            SafetensorsWriter.Write(result.GetValue(output)!, [("logits", logits)]);
+            System.Console.WriteLine($"logits {logits.Shape} written to {result.GetValue(output)}");
+            return ToolProgram.Success;
+        });
+        return command;
+    }
+}
