@@ -7,7 +7,11 @@ namespace PureQLora.Core;
 /// </remarks>
 public interface IBackend :
     IMemoryKernels,
-    IRmsNormKernels
+    ICrossEntropyKernels,
+    IMatMulKernels,
+    IQLoraLinearKernels,
+    IRmsNormKernels,
+    IWeightMatMulKernels
 {
     /// <summary>Name of the backend as the command line has it, such as <c>cpu</c>.</summary>
     string Name { get; }
