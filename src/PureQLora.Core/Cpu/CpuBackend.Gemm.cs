@@ -1,47 +1,144 @@
-using System.Numerics.Tensors;
-
 namespace PureQLora.Core;
 
 public sealed unsafe partial class CpuBackend
 {
-    private void Gemm(in GemmShape shape, MatrixSource a, bool transposeA, MatrixSource b, bool transposeB, bool accumulate, float* c)
-    {
-        (int m, int n, int k) = ((int)shape.M, (int)shape.N, (int)shape.K);
-        using Scratch left = Scratch.Rent((long)m * k);      // [m, k]
-        using Scratch right = Scratch.Rent((long)n * k);     // [n, k]
-        using Scratch row = Scratch.Rent(Math.Max(Math.Max(m, n), k));
-        Expand(a, m, k, transposeA, left.Floats, row.Floats, shape.RoundsOperands);
-        Expand(b, n, k, !transposeB, right.Floats, row.Floats, shape.RoundsOperands);
-        GemmBody body = new(left.Floats, right.Floats, n, k, shape.Alpha, accumulate, c);
-        _pool.For(m, RowGrain((long)n * k), ref body);
-    }
+    /// <summary>Up to so many rows on one side, rows are multiplied as they are: packing would cost more than it saves.</summary>
+    private const int FewRows = 16;
 
-    private static void Expand(MatrixSource source, int outer, int k, bool innerFirst, float* target, float* buffer, bool round)
+    /// <summary>Shorter sums are not worth the addition of lanes at their end.</summary>
+    private const int ShortestDot = 64;
+
+    private void Gemm(ref GemmProblem problem)
     {
-        for (int r = 0; r < (innerFirst ? k : outer); r++)
+        if (problem.M == 0 || problem.N == 0 || problem.Batch == 0)
         {
-            int length = innerFirst ? outer : k;
-            float* row = source.Row(r, 0, length, buffer);
-            for (int i = 0; i < length; i++)
+            return;
+        }
+
+        if (problem.K == 0)
+        {
+            if (!problem.Accumulate)
             {
-                target[innerFirst ? ((long)i * k) + r : ((long)r * k) + i] = round ? BFloat16.Round(row[i]) : row[i];
+                System.Runtime.InteropServices.NativeMemory.Clear(problem.C, (nuint)(problem.Batch * problem.M * problem.N * sizeof(float)));
             }
+
+            return;
+        }
+
+        switch (_level)
+        {
+            case SimdLevel.Vector512:
+                Gemm<MicroKernel512>(ref problem);
+                break;
+            case SimdLevel.Vector256:
+                Gemm<MicroKernel256>(ref problem);
+                break;
+            default:
+                Gemm<MicroKernel128>(ref problem);
+                break;
         }
     }
 
-    /// <summary>Extents and options of one product.</summary>
-    private readonly record struct GemmShape(long M, long N, long K, float Alpha, bool RoundsOperands);
-
-    private readonly struct GemmBody(float* left, float* right, int n, int k, float alpha, bool accumulate, float* c) : IParallelRange
+    private void Gemm<TKernel>(ref GemmProblem problem)
+        where TKernel : struct, IMicroKernel
     {
+        bool leftIsFew = problem.M <= problem.N;
+        bool longRowsAreContiguous = leftIsFew ? problem.TransposeB : !problem.TransposeA;
+        if (problem.Batch == 1 && Math.Min(problem.M, problem.N) <= FewRows && problem.K >= ShortestDot && longRowsAreContiguous)
+        {
+            FewRowsProduct<TKernel>(leftIsFew ? problem : problem.Turned());
+            return;
+        }
+
+        if (problem.N <= TKernel.Columns / 2 && problem.M > problem.N)
+        {
+            problem = problem.Turned();
+        }
+
+        problem.Cut(TKernel.TallestRows, TKernel.Columns);
+        long work = problem.TileRows * problem.TileColumns * problem.K;
+        long grain = problem.Tiles * work < 2 * GemmProblem.ItemWork ? problem.Tiles : Math.Max(1, GemmProblem.ItemWork / work);
+        TileBody<TKernel> body = new(problem);
+        _pool.For(problem.Tiles, grain, ref body);
+    }
+
+    /// <summary>One tile of c a work item: packs its share of both operands block by block, and multiplies.</summary>
+    private readonly struct TileBody<TKernel>(GemmProblem problem) : IParallelRange
+        where TKernel : struct, IMicroKernel
+    {
+        private readonly GemmProblem _problem = problem;
+
         public void Run(long start, long end)
         {
-            for (long i = start; i < end; i++)
+            int depth = (int)Math.Min(GemmProblem.InnerBlock, _problem.K);
+            using Scratch left = Scratch.Rent((long)_problem.TileRows * depth);
+            using Scratch right = Scratch.Rent((long)_problem.TileColumns * depth);
+            using Scratch buffer = Scratch.Rent(PanelPacking<TKernel>.BufferLength(Math.Max(_problem.TileRows, _problem.TileColumns)));
+            for (long item = start; item < end; item++)
             {
-                for (int j = 0; j < n; j++)
+                long across = _problem.TilesAcross;
+                (long batch, long tile) = Math.DivRem(item, _problem.TilesDown * across);
+                Tile(batch, tile / across * _problem.TileRows, tile % across * _problem.TileColumns, left.Floats, right.Floats, buffer.Floats);
+            }
+        }
+
+        private void Tile(long batch, long row, long column, float* left, float* right, float* buffer)
+        {
+            (MatrixSource a, MatrixSource b) = (_problem.A.Skip(batch * _problem.BatchStepA), _problem.B.Skip(batch * _problem.BatchStepB));
+            int rows = (int)Math.Min(_problem.TileRows, _problem.M - row);
+            int columns = (int)Math.Min(_problem.TileColumns, _problem.N - column);
+            float* c = _problem.C + (batch * _problem.M * _problem.N) + (row * _problem.RowStride) + (column * _problem.ColumnStride);
+            for (long p = 0; p < _problem.K; p += GemmProblem.InnerBlock)
+            {
+                int depth = (int)Math.Min(GemmProblem.InnerBlock, _problem.K - p);
+                PanelPacking<TKernel>.Pack(a, !_problem.TransposeA, isLeft: true, row, rows, p, depth, left, buffer);
+                PanelPacking<TKernel>.Pack(b, _problem.TransposeB, isLeft: false, column, columns, p, depth, right, buffer);
+                if (_problem.RoundsOperands)
                 {
-                    float dot = k == 0 ? 0f : alpha * TensorPrimitives.Dot(new ReadOnlySpan<float>(left + (i * k), k), new ReadOnlySpan<float>(right + ((long)j * k), k));
-                    c[(i * n) + j] = accumulate ? c[(i * n) + j] + dot : dot;
+                    BFloat16Vectors.Round(left, left, (long)_problem.TileRows * depth);
+                    BFloat16Vectors.Round(right, right, (long)_problem.TileColumns * depth);
+                }
+
+                Multiply(left, right, rows, columns, depth, _problem.Accumulate || p > 0, c);
+            }
+        }
+
+        private void Multiply(float* left, float* right, int rows, int columns, int depth, bool accumulate, float* c)
+        {
+            float* edge = stackalloc float[TKernel.TallestRows * TKernel.Columns];
+            for (int j = 0; j < columns; j += TKernel.Columns)
+            {
+                int width = Math.Min(TKernel.Columns, columns - j);
+                for (int i = 0; i < rows;)
+                {
+                    int height = TKernel.PanelHeight(rows - i);
+                    float* target = c + (i * _problem.RowStride) + (j * _problem.ColumnStride);
+                    (long a, long b) = ((long)i * depth, (long)j * depth);
+                    if (_problem.ColumnStride == 1 && width == TKernel.Columns && height <= rows - i)
+                    {
+                        TKernel.Tile(height, left + a, right + b, depth, _problem.Alpha, accumulate, target, _problem.RowStride);
+                    }
+                    else
+                    {
+                        TKernel.Tile(height, left + a, right + b, depth, _problem.Alpha, false, edge, TKernel.Columns);
+                        Store(edge, Math.Min(height, rows - i), width, accumulate, target);
+                    }
+
+                    i += height;
+                }
+            }
+        }
+
+        /// <summary>Copies the part of a tile that lies inside c, in whatever order c is.</summary>
+        private void Store(float* edge, int height, int width, bool accumulate, float* c)
+        {
+            for (int i = 0; i < height; i++)
+            {
+                float* target = c + (i * _problem.RowStride);
+                float* source = edge + (i * TKernel.Columns);
+                for (int j = 0; j < width; j++, target += _problem.ColumnStride)
+                {
+                    *target = accumulate ? *target + source[j] : source[j];
                 }
             }
         }

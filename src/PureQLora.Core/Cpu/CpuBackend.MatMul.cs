@@ -12,7 +12,7 @@ public sealed unsafe partial class CpuBackend
         long batch = BatchOf(batchedA ? a.Shape : b.Shape);
         (long m, long n) = (c.Shape[-2], c.Shape[-1]);
         long k = a.Shape[transposeA ? -2 : -1];
-        (long stepA, long stepB, long stepC) = (batchedA ? a.Shape[-2] : 0, batchedB ? b.Shape[-2] : 0, batchedC ? m * n : 0);
+        (long stepA, long stepB) = (batchedA ? a.Shape[-2] : 0, batchedB ? b.Shape[-2] : 0);
         if (batchedA && !batchedB && !transposeA)
         {
             // One plain matrix on the right: the batch is only more rows.
@@ -23,13 +23,38 @@ public sealed unsafe partial class CpuBackend
             // Σ aᵀ·b over the batch is one product with a longer inner dimension.
             (k, batch) = (k * batch, 1);
         }
-
-        GemmShape shape = new(m, n, k, alpha, precision == Precision.BFloat16);
-        (MatrixSource left, MatrixSource right) = (MatrixSource.Of(a), MatrixSource.Of(b));
-        for (long i = 0; i < batch; i++)
+        else if (!batchedC && batch == 0)
         {
-            Gemm(shape, left.Skip(i * stepA), transposeA, right.Skip(i * stepB), transposeB, accumulate || (i > 0 && !batchedC), Floats(c) + (i * stepC));
+            // An empty sum.
+            (k, batch) = (0, 1);
         }
+
+        GemmProblem problem = new()
+        {
+            A = MatrixSource.Of(a),
+            B = MatrixSource.Of(b),
+            TransposeA = transposeA,
+            TransposeB = transposeB,
+            RoundsOperands = precision == Precision.BFloat16,
+            Accumulate = accumulate,
+            Alpha = alpha,
+            M = m,
+            N = n,
+            K = k,
+            BatchStepA = stepA,
+            BatchStepB = stepB,
+            Batch = batch,
+            C = Floats(c),
+            RowStride = n,
+            ColumnStride = 1,
+        };
+        if (batch > 1 && !batchedC)
+        {
+            SumOverBatch(problem);
+            return;
+        }
+
+        Gemm(ref problem);
     }
 
     /// <inheritdoc/>
@@ -38,9 +63,34 @@ public sealed unsafe partial class CpuBackend
         ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(weight);
         ArgumentNullException.ThrowIfNull(y);
-        GemmShape shape = new(x.Shape.Rows, y.Shape.Columns, x.Shape.Columns, 1f, precision == Precision.BFloat16);
-        Gemm(shape, MatrixSource.Of(x), false, MatrixSource.Of(weight, _level), transposeWeight, accumulate, Floats(y));
+        GemmProblem problem = new()
+        {
+            A = MatrixSource.Of(x),
+            B = MatrixSource.Of(weight, _level),
+            TransposeB = transposeWeight,
+            RoundsOperands = precision == Precision.BFloat16,
+            Accumulate = accumulate,
+            Alpha = 1f,
+            M = x.Shape.Rows,
+            N = y.Shape.Columns,
+            K = x.Shape.Columns,
+            Batch = 1,
+            C = Floats(y),
+            RowStride = y.Shape.Columns,
+            ColumnStride = 1,
+        };
+        Gemm(ref problem);
         GC.KeepAlive(weight);
+    }
+
+    private void SumOverBatch(in GemmProblem problem)
+    {
+        for (long i = 0; i < problem.Batch; i++)
+        {
+            GemmProblem item = problem with { Batch = 1, A = problem.A.Skip(i * problem.BatchStepA), B = problem.B.Skip(i * problem.BatchStepB) };
+            item.Accumulate |= i > 0;
+            Gemm(ref item);
+        }
     }
 
     private static long BatchOf(Shape shape) => shape.Rank switch { 3 => shape[0], 4 => shape[0] * shape[1], _ => 1 };
