@@ -7,6 +7,7 @@ namespace PureQLora.Core;
 internal static unsafe class BFloat16Vectors
 {
     /// <summary>target(i) = the float with the upper bits source(i).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Widen(ushort* source, float* target, long count)
     {
         long i = 0;
@@ -24,6 +25,7 @@ internal static unsafe class BFloat16Vectors
     }
 
     /// <summary>target(i) = source(i) rounded to what a <see cref="BFloat16"/> holds; may be in place.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Round(float* source, float* target, long count)
     {
         long i = 0;

@@ -16,6 +16,9 @@ internal unsafe struct GemmProblem
     private const int LargestTileRows = 504;
     private const int LargestTileColumns = 512;
 
+    /// <summary>Tiles of a right operand whose rows run across them are not cut narrower: shorter pieces read memory badly.</summary>
+    private const int NarrowestCut = 256;
+
     public MatrixSource A;
     public MatrixSource B;
     public bool TransposeA;
@@ -69,13 +72,14 @@ internal unsafe struct GemmProblem
     {
         TileRows = Even(M, LargestTileRows, panelRows);
         TileColumns = Even(N, LargestTileColumns, panelColumns);
+        int narrowest = TransposeB ? panelColumns : NarrowestCut;
         while (Tiles < EnoughTiles && TileRows * TileColumns * K >= 2 * TileWork)
         {
-            if (TileRows >= TileColumns && TileRows > panelRows)
+            if (TileRows > panelRows && (TileRows >= TileColumns || TileColumns <= narrowest))
             {
                 TileRows = Even(TileRows, (TileRows + 1) / 2, panelRows);
             }
-            else if (TileColumns > panelColumns)
+            else if (TileColumns > narrowest)
             {
                 TileColumns = Even(TileColumns, (TileColumns + 1) / 2, panelColumns);
             }

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.Intrinsics.X86;
 
 namespace PureQLora.Core;
 
@@ -67,5 +68,27 @@ internal readonly unsafe struct MatrixSource
         }
 
         return buffer;
+    }
+
+    /// <summary>Asks for a piece of a row ahead of its use: pieces of rows that lie far apart are no stream to the processor.</summary>
+    public void Prefetch(long row, long start, int count)
+    {
+        if (_storing == Storing.Quantized)
+        {
+            _quantized.Prefetch(row, (int)start, count);
+            return;
+        }
+
+        int size = _storing == Storing.Float32 ? sizeof(float) : sizeof(ushort);
+        Prefetch(_data + (((row * _stride) + start) * size), (long)count * size);
+    }
+
+    /// <summary>Asks for the cache lines of a range.</summary>
+    public static void Prefetch(byte* first, long length)
+    {
+        for (long i = 0; Sse.IsSupported && i < length; i += 64)
+        {
+            Sse.Prefetch0(first + i);
+        }
     }
 }

@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics;
 namespace PureQLora.Core;
 
 /// <summary>Four lanes, on every processor: tiles of 4 × 8.</summary>
-/// <remarks>Written out so that every accumulator is a register; the compiler unrolls no such loop.</remarks>
+/// <remarks>Written out so that every accumulator is a register; the compiler unrolls no such loop. Compiled at once, not by tiers.</remarks>
 internal readonly unsafe struct MicroKernel128 : IMicroKernel
 {
     public static int Columns => 8;
@@ -34,6 +34,7 @@ internal readonly unsafe struct MicroKernel128 : IMicroKernel
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Tile4(float* a, float* b, long k, float alpha, bool accumulate, float* c, long stride)
     {
         Vector128<float> l0 = default, r0 = default;
@@ -78,6 +79,7 @@ internal readonly unsafe struct MicroKernel128 : IMicroKernel
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void DotsOf4(float* left, long stride, float** right, long k, float* sums)
     {
         float* w0 = right[0], w1 = right[1], w2 = right[2], w3 = right[3];
@@ -109,6 +111,7 @@ internal readonly unsafe struct MicroKernel128 : IMicroKernel
         Finish(left + (3 * stride), right, p, k, s30, s31, s32, s33, sums + 12);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void DotsOf2(float* left, long stride, float** right, long k, float* sums)
     {
         float* w0 = right[0], w1 = right[1], w2 = right[2], w3 = right[3];
@@ -130,6 +133,7 @@ internal readonly unsafe struct MicroKernel128 : IMicroKernel
         Finish(left + stride, right, p, k, s10, s11, s12, s13, sums + 4);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void DotsOf1(float* left, float** right, long k, float* sums)
     {
         float* w0 = right[0], w1 = right[1], w2 = right[2], w3 = right[3];

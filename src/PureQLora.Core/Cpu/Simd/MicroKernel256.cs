@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics;
 namespace PureQLora.Core;
 
 /// <summary>AVX2 with FMA: tiles of 6 × 16 and 4 × 16 in at most 15 of the 16 registers.</summary>
-/// <remarks>Written out so that every accumulator is a register; the compiler unrolls no such loop.</remarks>
+/// <remarks>Written out so that every accumulator is a register; the compiler unrolls no such loop. Compiled at once, not by tiers.</remarks>
 internal readonly unsafe struct MicroKernel256 : IMicroKernel
 {
     public static int Columns => 16;
@@ -42,6 +42,7 @@ internal readonly unsafe struct MicroKernel256 : IMicroKernel
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Tile6(float* a, float* b, long k, float alpha, bool accumulate, float* c, long stride)
     {
         Vector256<float> l0 = default, r0 = default;
@@ -69,6 +70,7 @@ internal readonly unsafe struct MicroKernel256 : IMicroKernel
         Store(l5, r5, alpha, accumulate, c + (5 * stride));
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Tile4(float* a, float* b, long k, float alpha, bool accumulate, float* c, long stride)
     {
         Vector256<float> l0 = default, r0 = default;
@@ -113,6 +115,7 @@ internal readonly unsafe struct MicroKernel256 : IMicroKernel
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void DotsOf4(float* left, long stride, float** right, long k, float* sums)
     {
         float* w0 = right[0], w1 = right[1], w2 = right[2], w3 = right[3];
@@ -144,6 +147,7 @@ internal readonly unsafe struct MicroKernel256 : IMicroKernel
         Finish(left + (3 * stride), right, p, k, s30, s31, s32, s33, sums + 12);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void DotsOf2(float* left, long stride, float** right, long k, float* sums)
     {
         float* w0 = right[0], w1 = right[1], w2 = right[2], w3 = right[3];
@@ -165,6 +169,7 @@ internal readonly unsafe struct MicroKernel256 : IMicroKernel
         Finish(left + stride, right, p, k, s10, s11, s12, s13, sums + 4);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void DotsOf1(float* left, float** right, long k, float* sums)
     {
         float* w0 = right[0], w1 = right[1], w2 = right[2], w3 = right[3];

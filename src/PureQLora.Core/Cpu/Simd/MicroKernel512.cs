@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics;
 namespace PureQLora.Core;
 
 /// <summary>AVX-512: tiles of 14 × 32, 8 × 32 and 4 × 32 in at most 31 of the 32 registers.</summary>
-/// <remarks>Written out so that every accumulator is a register; the compiler unrolls no such loop.</remarks>
+/// <remarks>Written out so that every accumulator is a register; the compiler unrolls no such loop. Compiled at once, not by tiers.</remarks>
 internal readonly unsafe struct MicroKernel512 : IMicroKernel
 {
     public static int Columns => 32;
@@ -45,6 +45,7 @@ internal readonly unsafe struct MicroKernel512 : IMicroKernel
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Tile14(float* a, float* b, long k, float alpha, bool accumulate, float* c, long stride)
     {
         Vector512<float> l0 = default, r0 = default;
@@ -96,6 +97,7 @@ internal readonly unsafe struct MicroKernel512 : IMicroKernel
         Store(l13, r13, alpha, accumulate, c + (13 * stride));
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Tile8(float* a, float* b, long k, float alpha, bool accumulate, float* c, long stride)
     {
         Vector512<float> l0 = default, r0 = default;
@@ -129,6 +131,7 @@ internal readonly unsafe struct MicroKernel512 : IMicroKernel
         Store(l7, r7, alpha, accumulate, c + (7 * stride));
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Tile4(float* a, float* b, long k, float alpha, bool accumulate, float* c, long stride)
     {
         Vector512<float> l0 = default, r0 = default;
@@ -173,6 +176,7 @@ internal readonly unsafe struct MicroKernel512 : IMicroKernel
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void DotsOf4(float* left, long stride, float** right, long k, float* sums)
     {
         float* w0 = right[0], w1 = right[1], w2 = right[2], w3 = right[3];
@@ -204,6 +208,7 @@ internal readonly unsafe struct MicroKernel512 : IMicroKernel
         Finish(left + (3 * stride), right, p, k, s30, s31, s32, s33, sums + 12);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void DotsOf2(float* left, long stride, float** right, long k, float* sums)
     {
         float* w0 = right[0], w1 = right[1], w2 = right[2], w3 = right[3];
@@ -225,6 +230,7 @@ internal readonly unsafe struct MicroKernel512 : IMicroKernel
         Finish(left + stride, right, p, k, s10, s11, s12, s13, sums + 4);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void DotsOf1(float* left, float** right, long k, float* sums)
     {
         float* w0 = right[0], w1 = right[1], w2 = right[2], w3 = right[3];

@@ -12,6 +12,9 @@ internal static unsafe class PanelPacking<TKernel>
     /// <summary>Inner elements that are converted before they are transposed: all rows of a panel then fit the L1 cache.</summary>
     private const int InnerStep = 128;
 
+    /// <summary>Rows between a prefetch and its use.</summary>
+    private const int PrefetchDistance = 8;
+
     /// <summary>Floats of the buffer that <see cref="Pack"/> needs.</summary>
     public static long BufferLength(int outerCount) => Math.Max(outerCount, InnerStep * Math.Max(TKernel.Columns, TKernel.TallestRows));
 
@@ -45,13 +48,35 @@ internal static unsafe class PanelPacking<TKernel>
 
         for (int p = 0; p < innerCount; p++)
         {
-            float* row = source.Row(inner + p, outer, outerCount, buffer);
-            for (int i = 0; i < outerCount;)
+            if (p + PrefetchDistance < innerCount)
             {
-                int width = isLeft ? TKernel.PanelHeight(outerCount - i) : TKernel.Columns;
-                Copy(row + i, target + ((long)i * innerCount) + (p * width), Math.Min(width, outerCount - i));
-                i += width;
+                source.Prefetch(inner + p + PrefetchDistance, outer, outerCount);
             }
+
+            Distribute(source.Row(inner + p, outer, outerCount, buffer), isLeft, outerCount, innerCount, p, target);
+        }
+    }
+
+    /// <summary>One stored row, cut into the panels.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Distribute(float* row, bool isLeft, int outerCount, int innerCount, int p, float* target)
+    {
+        int i = 0;
+        int whole = isLeft ? 0 : TKernel.Columns;
+        float* at = target + ((long)p * whole);
+        for (; whole > 0 && i <= outerCount - whole; i += whole, at += (long)whole * innerCount)
+        {
+            for (int j = 0; j < TKernel.Columns; j += 8)
+            {
+                Vector256.Load(row + i + j).Store(at + j);
+            }
+        }
+
+        while (i < outerCount)
+        {
+            int width = isLeft ? TKernel.PanelHeight(outerCount - i) : TKernel.Columns;
+            Copy(row + i, target + ((long)i * innerCount) + (p * width), Math.Min(width, outerCount - i));
+            i += width;
         }
     }
 
@@ -73,6 +98,7 @@ internal static unsafe class PanelPacking<TKernel>
     }
 
     /// <summary>target(p, r) = rows(r, p).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Transpose(float** rows, int width, int length, float* target)
     {
         int p = 0;

@@ -31,6 +31,10 @@ internal readonly unsafe struct QuantizedRows
         }
     }
 
+    /// <summary>Asks for the codes of columns start … start + count − 1 ahead of their use.</summary>
+    public void Prefetch(long row, int start, int count) =>
+        MatrixSource.Prefetch(_codes + (row * _rowBytes) + ((long)start * _bits / 8), (long)count * _bits / 8);
+
     /// <summary>Writes the values of columns start … start + count − 1.</summary>
     public void Dequantize(long row, int start, int count, float* target)
     {
@@ -50,6 +54,12 @@ internal readonly unsafe struct QuantizedRows
         }
 
         int g = start / _groupSize;
+        if (_level == SimdLevel.Vector512 && (start & 15) == 0 && ((_groupSize & 15) == 0 || _groups == 1))
+        {
+            Whole512(codes, scales, zeros, g, start, end, target);
+            return;
+        }
+
         for (int column = start; column < end; g++)
         {
             int stop = (int)Math.Min(end, (g + 1L) * _groupSize);
@@ -58,6 +68,50 @@ internal readonly unsafe struct QuantizedRows
         }
     }
 
+    /// <summary>Groups that start on whole vectors: the case of every usual group size.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Whole512(byte* codes, float* scales, byte* zeros, int group, int column, int end, float* target)
+    {
+        int bits = _bits;
+
+        // The table repeats for fewer than 4 bits, so that the neighbour's bits in an index do not matter.
+        Vector512<int> values = Vector512<int>.Indices & Vector512.Create((1 << bits) - 1);
+        Vector512<uint> shifts = (Vector512<int>.Indices & Vector512.Create(7)).AsUInt32() * Vector512.Create((uint)bits);
+        byte* at = codes + ((long)column * bits / 8);
+        while (column < end)
+        {
+            int stop = (int)Math.Min(end, (group + 1L) * _groupSize);
+            (Vector512<int> zero, Vector512<float> scale) = (Vector512.Create((int)zeros[group]), Vector512.Create(scales[group]));
+            if (bits == 8)
+            {
+                for (; column <= stop - 16; column += 16, at += 16, target += 16)
+                {
+                    Vector512<int> code = Avx512F.ConvertToVector512Int32(Vector128.Load(at));
+                    (Vector512.ConvertToSingle(code - zero) * scale).Store(target);
+                }
+            }
+            else
+            {
+                Vector512<float> table = Vector512.ConvertToSingle(values - zero) * scale;
+                for (; column <= stop - 16; column += 16, at += 2 * bits, target += 16)
+                {
+                    Vector256<uint> lower = Vector256.Create(Unsafe.ReadUnaligned<uint>(at));
+                    Vector256<uint> upper = Vector256.Create(Unsafe.ReadUnaligned<uint>(at + bits));
+                    Vector512<uint> index = Avx512F.ShiftRightLogicalVariable(Vector512.Create(lower, upper), shifts);
+                    Avx512F.PermuteVar16x32(table, index.AsInt32()).Store(target);
+                }
+            }
+
+            for (; column < stop; column++)
+            {
+                *target++ = scales[group] * (Code(codes, column) - zeros[group]);
+            }
+
+            group++;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Group(byte* codes, float scale, int zero, int column, int stop, float* target)
     {
         // Eight codes fill whole bytes; vectors start there.
@@ -66,29 +120,17 @@ internal readonly unsafe struct QuantizedRows
             *target++ = scale * (Code(codes, column++) - zero);
         }
 
-        int vectors = _level == SimdLevel.Vector128 ? 0 : (stop - column) & ~(_level == SimdLevel.Vector512 ? 15 : 7);
+        int vectors = _level == SimdLevel.Vector128 ? 0 : (stop - column) & ~7;
         if (vectors > 0)
         {
             byte* at = codes + ((long)column * _bits / 8);
-            switch (_bits)
+            if (_bits == 8)
             {
-                case 8 when _level == SimdLevel.Vector512:
-                    Bytes512(at, scale, zero, vectors, target);
-                    break;
-                case 8:
-                    Bytes256(at, scale, zero, vectors, target);
-                    break;
-                default:
-                    if (_level == SimdLevel.Vector512)
-                    {
-                        Table512(at, _bits, scale, zero, vectors, target);
-                    }
-                    else
-                    {
-                        Shifted256(at, _bits, scale, zero, vectors, target);
-                    }
-
-                    break;
+                Bytes256(at, scale, zero, vectors, target);
+            }
+            else
+            {
+                Shifted256(at, _bits, scale, zero, vectors, target);
             }
 
             column += vectors;
@@ -101,16 +143,7 @@ internal readonly unsafe struct QuantizedRows
         }
     }
 
-    private static void Bytes512(byte* codes, float scale, int zero, int count, float* target)
-    {
-        (Vector512<float> scales, Vector512<int> zeros) = (Vector512.Create(scale), Vector512.Create(zero));
-        for (int i = 0; i < count; i += 16)
-        {
-            Vector512<int> code = Avx512F.ConvertToVector512Int32(Vector128.Load(codes + i));
-            (Vector512.ConvertToSingle(code - zeros) * scales).Store(target + i);
-        }
-    }
-
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Bytes256(byte* codes, float scale, int zero, int count, float* target)
     {
         (Vector256<float> scales, Vector256<int> zeros) = (Vector256.Create(scale), Vector256.Create(zero));
@@ -121,23 +154,7 @@ internal readonly unsafe struct QuantizedRows
         }
     }
 
-    /// <summary>Sixteen values a step out of a table of all values of the group.</summary>
-    private static void Table512(byte* codes, int bits, float scale, int zero, int count, float* target)
-    {
-        // The table repeats for fewer than 4 bits, so that the neighbour's bits in an index do not matter.
-        Vector512<int> values = Vector512<int>.Indices & Vector512.Create((1 << bits) - 1);
-        Vector512<float> table = Vector512.ConvertToSingle(values - Vector512.Create(zero)) * Vector512.Create(scale);
-        Vector512<uint> shifts = (Vector512<int>.Indices & Vector512.Create(7)).AsUInt32() * Vector512.Create((uint)bits);
-        for (int i = 0; i < count; i += 16)
-        {
-            Vector256<uint> lower = Vector256.Create(Unsafe.ReadUnaligned<uint>(codes));
-            Vector256<uint> upper = Vector256.Create(Unsafe.ReadUnaligned<uint>(codes + bits));
-            Vector512<uint> index = Avx512F.ShiftRightLogicalVariable(Vector512.Create(lower, upper), shifts);
-            Avx512F.PermuteVar16x32(table, index.AsInt32()).Store(target + i);
-            codes += 2 * bits;
-        }
-    }
-
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Shifted256(byte* codes, int bits, float scale, int zero, int count, float* target)
     {
         (Vector256<float> scales, Vector256<int> zeros) = (Vector256.Create(scale), Vector256.Create(zero));
