@@ -63,7 +63,7 @@ public sealed unsafe partial class CpuBackend
         }
 
         problem.Cut(TKernel.TallestRows, TKernel.Columns);
-        long work = problem.TileRows * problem.TileColumns * problem.K;
+        long work = (long)problem.TileRows * problem.TileColumns * problem.K;
         long grain = problem.Tiles * work < 2 * GemmProblem.ItemWork ? problem.Tiles : Math.Max(1, GemmProblem.ItemWork / work);
         TileBody<TKernel> body = new(problem);
         _pool.For(problem.Tiles, grain, ref body);

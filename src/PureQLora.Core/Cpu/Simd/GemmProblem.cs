@@ -16,8 +16,13 @@ internal unsafe struct GemmProblem
     private const int LargestTileRows = 504;
     private const int LargestTileColumns = 512;
 
-    /// <summary>Tiles of a right operand whose rows run across them are not cut narrower: shorter pieces read memory badly.</summary>
+    /// <summary>Panels that a cut leaves side by side at least, so that what is packed is used often enough.</summary>
+    private const int FewestPanels = 4;
+
+    /// <summary>Columns that a cut leaves of a right operand with long rows across the tiles: shorter pieces read memory badly.</summary>
     private const int NarrowestCut = 256;
+
+    private const int LongRow = 1024;
 
     public MatrixSource A;
     public MatrixSource B;
@@ -72,16 +77,19 @@ internal unsafe struct GemmProblem
     {
         TileRows = Even(M, LargestTileRows, panelRows);
         TileColumns = Even(N, LargestTileColumns, panelColumns);
-        int narrowest = TransposeB ? panelColumns : NarrowestCut;
-        while (Tiles < EnoughTiles && TileRows * TileColumns * K >= 2 * TileWork)
+        int lowest = FewestPanels * panelRows;
+        int narrowest = TransposeB || N <= LongRow ? FewestPanels * panelColumns : NarrowestCut;
+        while (Tiles < EnoughTiles && (long)TileRows * TileColumns * K >= 2 * TileWork)
         {
-            if (TileRows > panelRows && (TileRows >= TileColumns || TileColumns <= narrowest))
+            int rows = Math.Max(lowest, Even(TileRows, (TileRows + 1) / 2, panelRows));
+            int columns = Math.Max(narrowest, Even(TileColumns, (TileColumns + 1) / 2, panelColumns));
+            if (rows < TileRows && (TileRows >= TileColumns || columns >= TileColumns))
             {
-                TileRows = Even(TileRows, (TileRows + 1) / 2, panelRows);
+                TileRows = rows;
             }
-            else if (TileColumns > narrowest)
+            else if (columns < TileColumns)
             {
-                TileColumns = Even(TileColumns, (TileColumns + 1) / 2, panelColumns);
+                TileColumns = columns;
             }
             else
             {

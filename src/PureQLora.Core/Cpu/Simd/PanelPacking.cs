@@ -191,7 +191,14 @@ internal static unsafe class PanelPacking<TKernel>
             return;
         }
 
-        // The last vector may overlap the one before it.
+        // The last vector may overlap the one before it. A panel of 14 or 16 takes two, without a loop.
+        if (count <= 16)
+        {
+            Vector256.Load(source).Store(target);
+            Vector256.Load(source + count - 8).Store(target + count - 8);
+            return;
+        }
+
         for (int i = 0; i < count; i += 8)
         {
             int first = Math.Min(i, count - 8);
