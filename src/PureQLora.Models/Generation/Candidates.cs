@@ -192,7 +192,7 @@ internal sealed class Candidates
     }
 
     /// <summary>The first token with the highest score.</summary>
-    public int First() => _ids[TensorPrimitives.IndexOfMax<double>(Scores)];
+    public int First() => _ids[Scores.IndexOf(TensorPrimitives.Max<double>(Scores))];
 
     /// <summary>Inverse of the distribution function.</summary>
     /// <param name="uniform">In [0, 1).</param>

@@ -10,9 +10,6 @@ namespace PureQLora.Models;
 /// </summary>
 internal sealed class DecodingBatch : IDisposable
 {
-    /// <summary>Tokens of one pass over the prompts: enough to use the weights well, few enough to bound the memory of long ones.</summary>
-    private const int PassTokens = 4096;
-
     private readonly LlamaModel _model;
     private readonly List<GeneratedSequence> _rows;
     private readonly List<int> _padding;            // [rows]
@@ -54,6 +51,9 @@ internal sealed class DecodingBatch : IDisposable
             }
         }
     }
+
+    /// <summary>Tokens of one pass over the prompts: enough to use the weights well, few enough to bound the memory of long ones.</summary>
+    public int PassTokens { get; init; } = 4096;
 
     /// <summary>The sequences still being continued.</summary>
     public IReadOnlyList<GeneratedSequence> Rows => _rows;

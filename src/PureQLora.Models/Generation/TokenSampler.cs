@@ -35,13 +35,10 @@ public sealed class TokenSampler
     /// <exception cref="UserErrorException">The scores are not numbers, or all are −∞.</exception>
     public int Next(ReadOnlySpan<float> logits, ReadOnlySpan<int> context, long sequence, long step)
     {
-        CheckScores(logits);
+        float highest = CheckScores(logits);
         if (_options is { IsGreedy: true, RepetitionPenalty: 1, NoRepeatNgramSize: 0 })
         {
-            int best = TensorPrimitives.IndexOfMax(logits);
-
-            // IndexOfMax holds +0 for larger than −0; they are the same score.
-            return logits[best] == 0 ? logits.IndexOf(0f) : best;
+            return logits.IndexOf(highest);
         }
 
         Reduce(logits, context);
@@ -106,7 +103,8 @@ public sealed class TokenSampler
         _candidates.KeepTypical(_options.TypicalP);
     }
 
-    private static void CheckScores(ReadOnlySpan<float> logits)
+    /// <summary>The highest score, which must be a number.</summary>
+    private static float CheckScores(ReadOnlySpan<float> logits)
     {
         if (logits.IsEmpty)
         {
@@ -119,5 +117,7 @@ public sealed class TokenSampler
             throw new UserErrorException(
                 $"The highest of the model's {logits.Length} scores for the next token is {highest.ToString(CultureInfo.InvariantCulture)}, which is no finite number; its weights or its adapter are damaged, load others or train again with a lower learning rate.");
         }
+
+        return highest;
     }
 }
