@@ -13,11 +13,11 @@ internal static class TokensCommand
 
     public static Command Create()
     {
-        Option<string> model = new("--model") { Description = "Model folder, or a tokenizer file.", Required = true };
-        Option<string> text = new("--text-file") { Description = "JSONL file with one JSON string a line.", Required = true };
+        Option<string> model = new Option<string>("--model") { Description = "Model folder, or a tokenizer file.", Required = true }.NotEmpty();
+        Option<string> text = new Option<string>("--text-file") { Description = "JSONL file with one JSON string a line.", Required = true }.NotEmpty();
         Option<bool> parse = new("--parse-special") { Description = "Read the spelling of special tokens as those tokens." };
         Option<bool> add = new("--add-special") { Description = "Put BOS and EOS around each text as the tokenizer's configuration says." };
-        Option<string?> output = new("--output") { Description = "JSONL file to write; standard output if left out." };
+        Option<string?> output = new Option<string?>("--output") { Description = "JSONL file to write; standard output if left out." }.NotEmpty();
         Command command = new("tokens", "Encodes texts and decodes them again: {\"ids\": [...], \"text\": ...} a line.") { model, text, parse, add, output };
         command.SetAction(result =>
         {
