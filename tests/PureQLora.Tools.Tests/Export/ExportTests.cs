@@ -1,4 +1,3 @@
-using System.Text.Json;
 using PureQLora.Models;
 
 namespace PureQLora.Tools.Tests;

@@ -179,7 +179,7 @@ public sealed class QuantizeTests : IDisposable
     }
 
     [Fact]
-    public void Quantize_GivenADiskThatFillsUp_ShouldLeaveNothing()
+    public async Task Quantize_GivenADiskThatFillsUp_ShouldLeaveNothing()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Limits the size of files with the shell's ulimit.");
         string model = SmallModel.Write(_temporary["model"]);
@@ -188,14 +188,16 @@ public sealed class QuantizeTests : IDisposable
         // The limit makes writes fail as a full disk does; the runtime's own files in memory need their size.
         ProcessStartInfo start = new("bash") { RedirectStandardError = true, RedirectStandardOutput = true };
         start.ArgumentList.Add("-c");
-        start.ArgumentList.Add($"trap '' XFSZ; ulimit -f 64; exec \"{Environment.ProcessPath switch { { } path when path.EndsWith("dotnet", StringComparison.Ordinal) => path, _ => "dotnet" }}\" exec --runtimeconfig \"{Path.ChangeExtension(tool, ".runtimeconfig.json")}\" \"{tool}\" --model \"{model}\" --output \"{_temporary["out"]}\" --method rtn --group-size 32");
+        start.ArgumentList.Add(
+            $"trap '' XFSZ; ulimit -f 64; exec dotnet exec --runtimeconfig \"{Path.ChangeExtension(tool, ".runtimeconfig.json")}\" \"{tool}\""
+            + $" --model \"{model}\" --output \"{_temporary["out"]}\" --method rtn --group-size 32");
         start.Environment["DOTNET_EnableWriteXorExecute"] = "0";
         start.Environment["DOTNET_EnableDiagnostics"] = "0";
         using Process process = Process.Start(start)!;
         Task<string> error = process.StandardError.ReadToEndAsync();
-        string output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        new ToolResult(process.ExitCode, output, error.Result).ShouldBeRefused("could not be written");
+        string output = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        new ToolResult(process.ExitCode, output, await error).ShouldBeRefused("could not be written");
         Assert.Contains("down_proj", output, StringComparison.Ordinal);
         Assert.Equal(["model"], _temporary.Entries);
     }
