@@ -32,11 +32,12 @@ internal static class PerplexityCommand
                 throw new UserErrorException("Give either --text or --token-ids.");
             }
 
+            string? content = textPath is null ? null : ReadText(textPath);
             using ModelFolder folder = ModelFolder.Open(result.GetValue(model)!, result.GetValue(adapter));
             using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(device)!, result.GetValue(threads));
-            IReadOnlyList<int[]> windows = idsPath is not null
-                ? TokenIdFile.Read(idsPath, 0, folder.Model.Config.VocabularySize)
-                : PerplexityEvaluator.Windows(folder.Tokenizer.Encode(ReadText(textPath!)), result.GetValue(window));
+            IReadOnlyList<int[]> windows = content is null
+                ? TokenIdFile.Read(idsPath!, 0, folder.Model.Config.VocabularySize)
+                : PerplexityEvaluator.Windows(folder.Tokenizer.Encode(content), result.GetValue(window));
             PerplexityResult measured = ConsoleProgress.Run("perplexity", windows.Count, progress => PerplexityEvaluator.Measure(
                 folder.Model,
                 backend,

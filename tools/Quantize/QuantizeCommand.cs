@@ -24,7 +24,7 @@ internal static class QuantizeCommand
     private static readonly Option<string> Targets = new("--targets") { Description = "all, or layers such as q_proj,k_proj,v_proj,o_proj.", DefaultValueFactory = _ => "all" };
     private static readonly Option<string?> Calibration = new Option<string?>("--calibration") { Description = "JSONL (GSM8K or any training format), plain text, or a JSON array of arrays of token ids." }.NotEmpty();
     private static readonly Option<int?> CalibrationSamples = new("--calibration-samples") { Description = "Samples at most; 128 of a text and all rows of token ids if left out." };
-    private static readonly Option<int> CalibrationLength = new("--calibration-length") { Description = "Tokens of a sample of text at most, BOS included.", DefaultValueFactory = _ => 512 };
+    private static readonly Option<int?> CalibrationLength = new("--calibration-length") { Description = $"Tokens of a sample of text at most, BOS included; {CalibrationReader.DefaultLength}, or what the model has positions for, if left out." };
     private static readonly Option<string> Format = new("--format") { Description = "gptq, which every loader reads, or gptq_v2.", DefaultValueFactory = _ => "gptq" };
     private static readonly Option<int> Threads = CommonOptions.Threads();
     private static readonly Option<string> Device = CommonOptions.Device();
@@ -138,7 +138,7 @@ internal static class QuantizeCommand
         string path = result.GetValue(Calibration)
             ?? throw new UserErrorException("--method gptq needs --calibration FILE: a JSONL or text file like what the model will see, or token ids; or use --method rtn.");
         LlamaConfig config = folder.Model.Config;
-        int length = result.GetValue(CalibrationLength);
+        int length = result.GetValue(CalibrationLength) ?? Math.Min(CalibrationReader.DefaultLength, config.MaxPositions);
         if (length > config.MaxPositions)
         {
             throw new UserErrorException($"--calibration-length is {length}, but the model has {config.MaxPositions} positions; give at most that.");

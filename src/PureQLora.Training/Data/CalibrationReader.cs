@@ -16,6 +16,9 @@ public sealed class CalibrationReader
     /// <summary>Samples of a text when nobody says otherwise.</summary>
     public const int DefaultSamples = 128;
 
+    /// <summary>Tokens of a sample when nobody says otherwise.</summary>
+    public const int DefaultLength = 512;
+
     // So many characters a token hold more than enough text for the samples asked for; the rest of a huge file is not encoded.
     private const int CharactersPerToken = 32;
 
@@ -23,7 +26,7 @@ public sealed class CalibrationReader
     public int? Samples { get; init; }
 
     /// <summary>Tokens of a sample at most, BOS included.</summary>
-    public int Length { get; init; } = 512;
+    public int Length { get; init; } = DefaultLength;
 
     /// <summary>Reads a file.</summary>
     /// <param name="path">The file; its first character tells the format where its name does not.</param>

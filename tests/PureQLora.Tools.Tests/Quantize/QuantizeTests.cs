@@ -27,7 +27,7 @@ public sealed class QuantizeTests : IDisposable
         string model = SmallModel.Write(_temporary["model"]);
         string calibration = _temporary.Write(file, content);
         ToolResult result = Tool.Quantize("--model", model, "--output", _temporary["out"], "--calibration", calibration, "--group-size", "32", "--calibration-length", "12").ShouldSucceed();
-        Assert.Equal([file, "model", "out"], _temporary.Entries.Order(StringComparer.Ordinal));
+        Assert.Equal(((string[])[file, "model", "out"]).Order(StringComparer.Ordinal), _temporary.Entries);
         Assert.Equal(SmallModel.Layers * 7, result.Output.Split('\n').Count(line => line.Contains("round-to-nearest", StringComparison.Ordinal) && line.Contains("loss ", StringComparison.Ordinal) && line.StartsWith("model.layers", StringComparison.Ordinal)));
         using JsonDocument report = JsonDocument.Parse(File.ReadAllText(Path.Combine(_temporary["out"], "quantization_report.json")));
         JsonElement used = report.RootElement.GetProperty("calibration");
