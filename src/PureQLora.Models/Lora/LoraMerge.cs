@@ -34,8 +34,8 @@ public static class LoraMerge
     }
 
     /// <summary>
-    /// Folds every adapter into its weight; a quantised weight is rounded to nearest again with its own bits and groups, and the error
-    /// that this brings is reported.
+    /// Folds every adapter into its weight; a quantised weight is rounded to nearest again with its own bits, group size and symmetry,
+    /// and the error that this brings is reported.
     /// </summary>
     /// <returns>For each re-quantised layer the relative error ‖Q(W + s·B·A) − (W + s·B·A)‖ / ‖W + s·B·A‖.</returns>
     public static IReadOnlyList<(string Layer, double RelativeError)> MergeQuantized(LlamaModel model)
@@ -51,13 +51,31 @@ public static class LoraMerge
                 continue;
             }
 
-            GptqOptions options = new() { Bits = before.Bits, GroupSize = before.GroupSize };
+            GptqOptions options = new() { Bits = before.Bits, GroupSize = before.GroupSize, Symmetric = IsSymmetric(before) };
             QuantizedMatrix after = RoundToNearestQuantizer.Quantize(merged, before.OutDim, options, layer.Name).ToMatrix();
             errors.Add((layer.Name, RelativeError(after.Dequantize(), merged)));
             layer.Merge(new WeightMatrix(after));
         }
 
         return errors;
+    }
+
+    /// <summary>All zero points in the middle: programs that read such a checkpoint may not look at them at all, so they must stay there.</summary>
+    private static bool IsSymmetric(QuantizedMatrix matrix)
+    {
+        int middle = 1 << (matrix.Bits - 1);
+        for (int row = 0; row < matrix.OutDim; row++)
+        {
+            for (int group = 0; group < matrix.Groups; group++)
+            {
+                if (matrix.Zero(row, group) != middle)
+                {
+                    return false;
+                }
+            }
+        }
+
+        return true;
     }
 
     private static double RelativeError(float[] actual, float[] expected)
