@@ -16,7 +16,6 @@ internal sealed unsafe class WorkerPool : IDisposable
     private const int SpinsBeforeParking = 2000;
 
     private readonly Thread[] _workers;
-    private readonly Lock _region = new();
     private readonly object _parking = new();
     private delegate*<void*, long, long, void> _body;
     private void* _state;
@@ -24,6 +23,7 @@ internal sealed unsafe class WorkerPool : IDisposable
     private long _grain;
     private long _next;
     private int _running;
+    private int _region;
     private int _generation;
     private volatile bool _stopping;
     private Exception? _failure;
@@ -57,8 +57,11 @@ internal sealed unsafe class WorkerPool : IDisposable
 
         grain = Math.Max(1, grain);
 
-        // A region inside a region, or a second caller, runs on its own thread: correct, only not faster.
-        if (count <= grain || _workers.Length == 0 || !_region.TryEnter())
+        ObjectDisposedException.ThrowIf(_stopping, this);
+
+        // A region inside a region, or a second caller, runs on its own thread: correct, only not faster. No Lock here: it would let
+        // the thread that holds it in again, and a nested region would overwrite the state of the outer one.
+        if (count <= grain || _workers.Length == 0 || Interlocked.CompareExchange(ref _region, 1, 0) != 0)
         {
             for (long start = 0; start < count; start += grain)
             {
@@ -78,13 +81,20 @@ internal sealed unsafe class WorkerPool : IDisposable
         }
         finally
         {
-            _region.Exit();
+            Volatile.Write(ref _region, 0);
         }
     }
 
-    /// <summary>Stops the workers.</summary>
+    /// <summary>Waits for the region that runs, if any, and stops the workers.</summary>
     public void Dispose()
     {
+        // Taken and kept: a worker that left before it had counted itself out would hang the caller of its region.
+        SpinWait spin = default;
+        while (!_stopping && Interlocked.CompareExchange(ref _region, 1, 0) != 0)
+        {
+            spin.SpinOnce(sleep1Threshold: -1);
+        }
+
         _stopping = true;
         WakeParked();
         foreach (Thread worker in _workers)
