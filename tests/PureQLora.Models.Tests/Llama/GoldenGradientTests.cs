@@ -41,11 +41,42 @@ public sealed class GoldenGradientTests : IDisposable
         }
     }
 
+    /// <summary>A tied table is read at both ends of the model, so its gradient is the sum of what two equal tables would get.</summary>
+    [Theory]
+    [InlineData("llama3-gqa")]
+    [InlineData("qwen2")]
+    public void Backward_GivenATiedHead_ShouldAddTheGradientsOfBothUses(string name)
+    {
+        using GoldenModel golden = new(name);
+        using LlamaModel untied = new(golden.Model.Config with { TieWordEmbeddings = false }, new WeightsOf(golden.Model));
+        untied.MakeTrainable();
+        using ComputeScope scope = new(_backend, recordGradients: true);
+        scope.Backward(GoldenModel.Loss(untied, scope, golden.Values, golden.Input(scope)));
+        float[] sum = [.. untied.EmbeddingTable.Grad!.ToArray().Zip(untied.Head.Dense!.Grad!.ToArray(), (embedding, head) => embedding + head)];
+
+        Backward(golden, checkpoint: false);
+
+        // Float32 sums in another order, of gradients up to about 1.
+        GoldenTolerances.Near(1e-6, sum, golden.Model.EmbeddingTable.Grad!.ToArray(), "model.embed_tokens.weight");
+    }
+
     private IReadOnlyList<NamedParameter> Backward(GoldenModel golden, bool checkpoint)
     {
         golden.Model.MakeTrainable();
         using ComputeScope scope = new(_backend, recordGradients: true);
         scope.Backward(golden.Loss(scope, checkpoint));
         return golden.Model.TrainableParameters;
+    }
+
+    /// <summary>The weights of another model; its embedding table also serves as head.</summary>
+    private sealed class WeightsOf(LlamaModel model) : IWeightSource
+    {
+        private readonly Dictionary<string, Tensor> _tensors = model.AllTensors().ToDictionary(tensor => tensor.Name, tensor => tensor.Value);
+
+        public Tensor Tensor(string name) => _tensors[name];
+
+        public Tensor Vector(string name) => _tensors[name];
+
+        public WeightMatrix Weight(string module) => new(module == "lm_head" ? model.EmbeddingTable : _tensors[$"{module}.weight"]);
     }
 }
