@@ -112,13 +112,23 @@ public sealed class ComputeScope : IDisposable
             return null;
         }
 
-        if (tensor.Grad is null && tensor.ScopeIndex < _rerunStart)
-        {
-            throw new InvalidOperationException(
-                $"A checkpointed block reads {tensor}, an intermediate tensor from outside that requires a gradient; pass it as the block's x, or do not checkpoint.");
-        }
+        return tensor.Grad ?? Start(tensor, Zeros(tensor.Shape));
+    }
 
-        return tensor.Grad ??= Zeros(tensor.Shape);
+    /// <summary>
+    /// Adds the gradient of a result to that of an input with the same elements. The first gradient to arrive is handed on as it is:
+    /// the result's consumers have all run by then, so nobody else needs that memory.
+    /// </summary>
+    internal void HandOnGrad(Tensor outputGrad, Tensor input)
+    {
+        if (input.Grad is null)
+        {
+            Start(input, View(outputGrad, input.Shape));
+        }
+        else
+        {
+            Backend.AddScaled(outputGrad, 1f, input.Grad);
+        }
     }
 
     /// <summary>Computes the gradient of a scalar with respect to every parameter and recorded tensor it depends on.</summary>
@@ -216,6 +226,18 @@ public sealed class ComputeScope : IDisposable
         }
 
         return Bind(shape, tensor.DataType, tensor.Storage, byteOffset);
+    }
+
+    private Tensor Start(Tensor tensor, Tensor grad)
+    {
+        if (tensor.ScopeIndex < _rerunStart)
+        {
+            throw new InvalidOperationException(
+                $"A checkpointed block reads {tensor}, an intermediate tensor from outside that requires a gradient; pass it as the block's x, or do not checkpoint.");
+        }
+
+        tensor.Grad = grad;
+        return grad;
     }
 
     private Tensor Bind(Shape shape, DataType type, Storage block, long byteOffset)

@@ -45,6 +45,6 @@ public static class Cast
     {
         public Tensor X { get; set; } = null!;
 
-        public override void Backward(ComputeScope scope) => scope.Backend.AddScaled(OutputGrad, 1f, scope.GradOf(X)!);
+        public override void Backward(ComputeScope scope) => scope.HandOnGrad(OutputGrad, X);
     }
 }

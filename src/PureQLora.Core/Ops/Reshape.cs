@@ -30,6 +30,6 @@ public static class Reshape
     {
         public Tensor X { get; set; } = null!;
 
-        public override void Backward(ComputeScope scope) => scope.Backend.AddScaled(OutputGrad, 1f, scope.GradOf(X)!);
+        public override void Backward(ComputeScope scope) => scope.HandOnGrad(OutputGrad, X);
     }
 }
