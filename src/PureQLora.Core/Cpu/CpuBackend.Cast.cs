@@ -24,13 +24,17 @@ public sealed unsafe partial class CpuBackend
         public void Run(long start, long end)
         {
             long count = end - start;
-            if (from == DataType.Float32)
+            switch (from)
             {
-                FloatConversion.ToBFloat16((float*)x + start, count, (ushort*)y + start);
-            }
-            else
-            {
-                FloatConversion.ToFloat32(x + (start * from.Size()), from, count, (float*)y + start);
+                case DataType.Float32:
+                    FloatConversion.ToBFloat16((float*)x + start, (ushort*)y + start, count);
+                    break;
+                case DataType.BFloat16:
+                    FloatConversion.FromBFloat16((ushort*)x + start, (float*)y + start, count);
+                    break;
+                default:
+                    FloatConversion.FromFloat16((Half*)x + start, (float*)y + start, count);
+                    break;
             }
         }
     }
