@@ -90,6 +90,19 @@ public sealed class RunFolder
     /// <summary><c>eval/…json</c> of a state of the model and a set of problems.</summary>
     public string Evaluation(string stage, string problems) => File(System.IO.Path.Combine("eval", $"{Slug(stage)}.{Slug(problems)}.json"));
 
+    /// <summary>Takes back a folder that was just created, because the run cannot even begin.</summary>
+    internal void Abandon()
+    {
+        if (!IsResumed)
+        {
+            System.IO.File.Delete(File(RecipeFile));
+            if (!Directory.EnumerateFileSystemEntries(Path).Any())
+            {
+                Directory.Delete(Path);
+            }
+        }
+    }
+
     /// <summary>Makes a folder that is there as a whole or not at all.</summary>
     /// <param name="target">Its name; nothing happens where it exists.</param>
     /// <param name="write">Fills the folder it is given.</param>

@@ -28,10 +28,10 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
     /// <exception cref="RunInterruptedException">Cancelled; the run can be resumed.</exception>
     public RunSummary Run(CancellationToken cancellationToken = default)
     {
-        recipe.Validate();
         try
         {
-            return RunStages(cancellationToken);
+            (ModelFolder opened, RunData data) = Open();
+            return RunStages(opened, data, cancellationToken);
         }
         catch (OperationCanceledException exception) when (exception is not RunInterruptedException)
         {
@@ -39,13 +39,30 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
         }
     }
 
-    private RunSummary RunStages(CancellationToken cancellationToken)
+    private (ModelFolder Base, RunData Data) Open()
     {
-        ModelFolder opened = OpenBase();
+        ModelFolder? opened = null;
         try
         {
+            recipe.Validate();
+            opened = OpenBase();
             RunData data = RunData.Load(recipe, opened.Tokenizer);
             ReportData(opened, data);
+            return (opened, data);
+        }
+        catch (UserErrorException)
+        {
+            // So that the same command works once the mistake is mended.
+            opened?.Dispose();
+            folder.Abandon();
+            throw;
+        }
+    }
+
+    private RunSummary RunStages(ModelFolder opened, RunData data, CancellationToken cancellationToken)
+    {
+        try
+        {
             StageEvaluation evaluation = new(
                 folder, data.ProblemSets, recipe.Evaluation.ToOptions(recipe.Training.Precision), opened.Tokenizer, backend, _observer);
             List<RunStage> stages = [];
