@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using PureQLora.Core;
 
 namespace PureQLora.Tools;
@@ -7,13 +8,13 @@ namespace PureQLora.Tools;
 public static class CommonOptions
 {
     /// <summary><c>--model</c>, required.</summary>
-    public static Option<string> Model() => new("--model") { Description = "Folder with config.json, weights and tokenizer.", Required = true };
+    public static Option<string> Model() => new Option<string>("--model") { Description = "Folder with config.json, weights and tokenizer.", Required = true }.NotEmpty();
 
     /// <summary><c>--adapter</c></summary>
-    public static Option<string?> Adapter() => new("--adapter") { Description = "PEFT folder with adapter_config.json and adapter_model.safetensors." };
+    public static Option<string?> Adapter() => new Option<string?>("--adapter") { Description = "PEFT folder with adapter_config.json and adapter_model.safetensors." }.NotEmpty();
 
     /// <summary><c>--output</c>, a folder that must be empty or absent.</summary>
-    public static Option<string> OutputFolder() => new("--output") { Description = "Folder to write; it must be empty or absent.", Required = true };
+    public static Option<string> OutputFolder() => new Option<string>("--output") { Description = "Folder to write; it must be empty or absent.", Required = true }.NotEmpty();
 
     /// <summary><c>--threads</c></summary>
     public static Option<int> Threads() => new("--threads")
@@ -27,6 +28,7 @@ public static class CommonOptions
     {
         Description = "Rounding of the operands of matrix products: float32 or bfloat16; sums are float32.",
         DefaultValueFactory = _ => Precision.Float32,
+        CustomParser = ParsePrecision,
     };
 
     /// <summary><c>--device</c></summary>
@@ -35,6 +37,20 @@ public static class CommonOptions
         Description = "auto, cpu or cuda.",
         DefaultValueFactory = _ => "auto",
     };
+
+    /// <summary>Refuses an empty path, which is nobody's intention.</summary>
+    public static Option<T> NotEmpty<T>(this Option<T> option)
+    {
+        ArgumentNullException.ThrowIfNull(option);
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Any(token => token.Value.Length == 0))
+            {
+                result.AddError($"{option.Name} is empty; name a file or folder.");
+            }
+        });
+        return option;
+    }
 
     /// <summary>Starts the backend that was asked for; never another one in silence.</summary>
     /// <exception cref="UserErrorException">The device is unknown or not available.</exception>
@@ -65,6 +81,21 @@ public static class CommonOptions
         if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
         {
             throw new UserErrorException($"The output folder {folder} is not empty; name another one, or delete it first.");
+        }
+    }
+
+    private static Precision ParsePrecision(ArgumentResult result)
+    {
+        string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+        switch (text)
+        {
+            case "float32":
+                return Precision.Float32;
+            case "bfloat16":
+                return Precision.BFloat16;
+            default:
+                result.AddError($"--precision is {text}, allowed float32 and bfloat16.");
+                return default;
         }
     }
 }

@@ -34,6 +34,19 @@ public sealed class ConsoleProgress
             .Start(context => work(new ConsoleProgress(title, total, context.AddTask(Markup.Escape(title), maxValue: Math.Max(total, 1e-9)))));
     }
 
+    /// <summary>Writes a line that stays.</summary>
+    public void Line(string text)
+    {
+        if (_task is not null)
+        {
+            AnsiConsole.WriteLine(text);
+        }
+        else
+        {
+            System.Console.WriteLine(text);
+        }
+    }
+
     /// <summary>Shows how far the work is.</summary>
     /// <param name="done">0 to the total.</param>
     /// <param name="detail">Shown behind the title, such as the loss.</param>

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Runtime.InteropServices;
 using PureQLora.Core;
 using PureQLora.Training;
+using Spectre.Console;
 
 namespace PureQLora.Tools;
 
@@ -17,7 +18,10 @@ public static class ToolProgram
     /// <summary>The user made a mistake that the message tells how to mend.</summary>
     public const int UserMistake = 2;
 
-    private static readonly CancellationTokenSource Interrupt = new();
+    /// <summary>Characters of a line where the output is not a terminal, wide enough for a layer's name and its figures.</summary>
+    private const int PlainWidth = 160;
+
+    private static CancellationTokenSource Interrupt = new();
 
     /// <summary>Cancelled at the first Ctrl-C or SIGTERM; the second one ends the process.</summary>
     public static CancellationToken Cancellation => Interrupt.Token;
@@ -27,12 +31,18 @@ public static class ToolProgram
     {
         ArgumentNullException.ThrowIfNull(command);
         Thread.CurrentThread.CurrentCulture = System.Globalization.CultureInfo.InvariantCulture;
+        Interrupt = new CancellationTokenSource();
+        if (!AnsiConsole.Profile.Out.IsTerminal)
+        {
+            AnsiConsole.Profile.Width = PlainWidth;
+        }
+
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
         ParseResult parsed = command.Parse(arguments);
         if (parsed.Errors.Count > 0)
         {
-            return Fail(UserMistake, $"{parsed.Errors[0].Message} Run with --help to see the options.");
+            return Fail(UserMistake, $"{OneLine(parsed.Errors[0].Message)} Run with --help to see the options.");
         }
 
         try
@@ -68,11 +78,17 @@ public static class ToolProgram
 #pragma warning restore CA1031
     }
 
+    /// <summary>What Ctrl-C does, for tests.</summary>
+    internal static void Cancel() => Interrupt.Cancel();
+
     private static int Fail(int code, string message)
     {
         System.Console.Error.WriteLine(message);
         return code;
     }
+
+    private static string OneLine(string message) =>
+        string.Join(' ', message.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
 
     private static void OnSignal(PosixSignalContext context)
     {

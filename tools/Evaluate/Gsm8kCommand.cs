@@ -9,10 +9,13 @@ namespace PureQLora.Tools.Evaluate;
 /// <summary><c>evaluate gsm8k</c>: exact match of a base, an adapter, or every checkpoint of a run.</summary>
 internal static class Gsm8kCommand
 {
+    private const string BaseName = "base";
+    private const string ReportFile = "report.html";
+
     private static readonly Option<string> Model = CommonOptions.Model();
     private static readonly Option<string?> Adapter = CommonOptions.Adapter();
-    private static readonly Option<string?> Adapters = new("--adapters") { Description = "Run folder, or folder of step-N checkpoints: each one is evaluated." };
-    private static readonly Option<string> Data = new("--data") { Description = "GSM8K JSONL with question and answer.", Required = true };
+    private static readonly Option<string?> Adapters = new Option<string?>("--adapters") { Description = "Run folder, or folder of step-N checkpoints: each one is evaluated." }.NotEmpty();
+    private static readonly Option<string> Data = new Option<string>("--data") { Description = "GSM8K JSONL with question and answer.", Required = true }.NotEmpty();
     private static readonly Option<string?> ShotData = new("--shot-data") { Description = "Training split that shots of the task gsm8k are drawn from." };
     private static readonly Option<int?> Limit = new("--limit") { Description = "First problems of the file; all if left out." };
     private static readonly Option<int> Shots = new("--shots") { Description = "Solved problems before each question.", DefaultValueFactory = _ => 0 };
@@ -20,7 +23,7 @@ internal static class Gsm8kCommand
     private static readonly Option<int> BatchSize = new("--batch-size") { Description = "Sequences generated together.", DefaultValueFactory = _ => 32 };
     private static readonly Option<int> MaxNewTokens = new("--max-new-tokens") { Description = "Tokens of an answer at most.", DefaultValueFactory = _ => 256 };
     private static readonly Option<string> Rule = new("--rule") { Description = "strict, flexible, openai or metamath.", DefaultValueFactory = _ => "strict" };
-    private static readonly Option<string?> Output = new("--output") { Description = "Folder for JSON results with every sample." };
+    private static readonly Option<string?> Output = new Option<string?>("--output") { Description = "Folder for JSON results with every sample, and the chart of --adapters; it must be empty or absent." }.NotEmpty();
     private static readonly Option<bool> Quiet = new("--quiet") { Description = "Do not print each prediction." };
     private static readonly Option<int> Threads = CommonOptions.Threads();
     private static readonly Option<string> Device = CommonOptions.Device();
@@ -44,19 +47,37 @@ internal static class Gsm8kCommand
             throw new UserErrorException("Give either --adapter or --adapters.");
         }
 
-        IReadOnlyList<GsmProblem> problems = Problems(result);
+        string? output = result.GetValue(Output);
+        if (output is not null)
+        {
+            CommonOptions.RequireEmpty(output);
+        }
+
         EvaluationOptions options = Options(result);
+        IReadOnlyList<GsmProblem> problems = Problems(result);
+        Target[] targets = [.. Targets(adapter, adapters)];
         using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
         using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!);
-        List<EvaluationResult> results = [Measure("base", folder, backend, problems, options, result)];
-        foreach ((string name, string path) in Targets(adapter, adapters))
+        foreach (Target target in targets)
         {
-            LoraInjection.Load(folder.Model, path);
-            results.Add(Measure(name, folder, backend, problems, options, result));
+            // Read now, so that a wrong adapter does not wait for the base to be measured.
+            PeftCheckpoint.Read(target.Folder, LlamaTensorNames.LinearLayers(folder.Model.Config));
+        }
+
+        List<EvaluationResult> results = [Measure(BaseName, folder, backend, problems, options, result)];
+        foreach (Target target in targets)
+        {
+            LoraInjection.Load(folder.Model, target.Folder);
+            results.Add(Measure(target.Name, folder, backend, problems, options, result));
             LoraInjection.Remove(folder.Model);
         }
 
         Summarize(results);
+        if (adapters is not null && output is not null)
+        {
+            HtmlReport.Write(Path.Combine(output, ReportFile), Report(adapters, targets, results));
+        }
+
         return ToolProgram.Success;
     }
 
@@ -95,11 +116,12 @@ internal static class Gsm8kCommand
         return options;
     }
 
-    private static IEnumerable<(string Name, string Path)> Targets(string? adapter, string? adapters)
+    private static IEnumerable<Target> Targets(string? adapter, string? adapters)
     {
         if (adapter is not null)
         {
-            return [(Path.GetFileName(Path.TrimEndingDirectorySeparator(adapter)), adapter)];
+            string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(adapter)));
+            return [new Target(name is "" or BaseName ? "adapter" : name, 0, adapter)];
         }
 
         if (adapters is null)
@@ -110,8 +132,26 @@ internal static class Gsm8kCommand
         string nested = Path.Combine(adapters, "checkpoints");
         IReadOnlyList<(int Step, string Folder)> found = CheckpointStore.Find(Directory.Exists(nested) ? nested : adapters);
         return found.Count > 0
-            ? found.Select(checkpoint => ($"step-{checkpoint.Step}", checkpoint.Folder))
+            ? found.Select(checkpoint => new Target($"step-{checkpoint.Step}", checkpoint.Step, checkpoint.Folder))
             : throw new UserErrorException($"{adapters} holds no checkpoints (step-N folders); name a run's folder.");
+    }
+
+    private static RunReport Report(string adapters, Target[] targets, List<EvaluationResult> results)
+    {
+        // The base is where the training starts.
+        IEnumerable<(double, double)> points = results.Select((result, i) => ((double)(i == 0 ? 0 : targets[i - 1].Step), 100 * result.ExactMatch));
+        EvaluationResult first = results[0];
+        return new RunReport
+        {
+            Title = $"Exact match of {Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(adapters)))}",
+            Facts =
+            [
+                new("problems", $"{first.Count}"), new("task", first.Task), new("shots", $"{first.Shots}"),
+                new("rule", first.Rule.ToString().ToLowerInvariant()), new("precision", first.Precision.ToString().ToLowerInvariant()),
+            ],
+            Scores = [.. results.Select(result => new ReportScore(result.Name, result.Task, result.Accuracy))],
+            Curves = [new ReportCurve("Exact match, percent", [.. points])],
+        };
     }
 
     private static EvaluationResult Measure(
@@ -129,7 +169,7 @@ internal static class Gsm8kCommand
                 {
                     if (!quiet)
                     {
-                        Print(samples[printed]);
+                        progress.Line(Describe(samples[printed]));
                     }
                 }
 
@@ -144,10 +184,10 @@ internal static class Gsm8kCommand
         return measured;
     }
 
-    private static void Print(EvaluationSample sample)
+    private static string Describe(EvaluationSample sample)
     {
         string reference = sample.Reference[(sample.Reference.LastIndexOf("####", StringComparison.Ordinal) + 4)..].Trim();
-        AnsiConsole.WriteLine($"{(sample.Correct ? "right" : "wrong")}  expected {reference}, got {sample.Extracted ?? "nothing"}: {Shorten(sample.Question)}");
+        return $"{(sample.Correct ? "right" : "wrong")}  expected {reference}, got {Shorten(sample.Extracted ?? "nothing")}: {Shorten(sample.Question)}";
     }
 
     private static string Shorten(string text)
@@ -176,4 +216,6 @@ internal static class Gsm8kCommand
             AnsiConsole.Write(chart);
         }
     }
+
+    private sealed record Target(string Name, int Step, string Folder);
 }

@@ -16,13 +16,14 @@ internal static class PerplexityCommand
     {
         Option<string> model = CommonOptions.Model();
         Option<string?> adapter = CommonOptions.Adapter();
-        Option<string?> text = new("--text") { Description = "Text file; cut into windows of token ids." };
-        Option<string?> ids = new("--token-ids") { Description = "JSON array of rows of token ids, one window a row, each taken after BOS." };
+        Option<string?> text = new Option<string?>("--text") { Description = "Text file; cut into windows of token ids." }.NotEmpty();
+        Option<string?> ids = new Option<string?>("--token-ids") { Description = "JSON array of rows of token ids, one window a row, each taken after BOS." }.NotEmpty();
         Option<int> window = new("--window") { Description = "Tokens of a window of --text.", DefaultValueFactory = _ => 512 };
-        Option<string?> output = new("--output") { Description = "JSON file to write: perplexity, nll, tokens." };
+        Option<string?> output = new Option<string?>("--output") { Description = "JSON file to write: perplexity, nll, tokens." }.NotEmpty();
         Option<int> threads = CommonOptions.Threads();
+        Option<string> device = CommonOptions.Device();
         Option<Precision> precision = CommonOptions.PrecisionOption();
-        Command command = new("perplexity", "Measures perplexity on a text or on token ids.") { model, adapter, text, ids, window, output, threads, precision };
+        Command command = new("perplexity", "Measures perplexity on a text or on token ids.") { model, adapter, text, ids, window, output, threads, device, precision };
         command.SetAction(result =>
         {
             (string? textPath, string? idsPath) = (result.GetValue(text), result.GetValue(ids));
@@ -31,11 +32,12 @@ internal static class PerplexityCommand
                 throw new UserErrorException("Give either --text or --token-ids.");
             }
 
+            string? content = textPath is null ? null : ReadText(textPath);
             using ModelFolder folder = ModelFolder.Open(result.GetValue(model)!, result.GetValue(adapter));
-            using CpuBackend backend = CommonOptions.CreateBackend("cpu", result.GetValue(threads));
-            IReadOnlyList<int[]> windows = idsPath is not null
-                ? TokenIdFile.Read(idsPath, 0, folder.Model.Config.VocabularySize)
-                : PerplexityEvaluator.Windows(folder.Tokenizer.Encode(ReadText(textPath!)), result.GetValue(window));
+            using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(device)!, result.GetValue(threads));
+            IReadOnlyList<int[]> windows = content is null
+                ? TokenIdFile.Read(idsPath!, 0, folder.Model.Config.VocabularySize)
+                : PerplexityEvaluator.Windows(folder.Tokenizer.Encode(content), result.GetValue(window));
             PerplexityResult measured = ConsoleProgress.Run("perplexity", windows.Count, progress => PerplexityEvaluator.Measure(
                 folder.Model,
                 backend,

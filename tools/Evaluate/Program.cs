@@ -1,11 +1,16 @@
 using System.CommandLine;
-using PureQLora.Tools;
-using PureQLora.Tools.Evaluate;
 
-RootCommand root = new("Measures models: exact match on GSM8K, perplexity, and scores of existing texts.")
+namespace PureQLora.Tools.Evaluate;
+
+/// <summary>Measures models.</summary>
+internal static class Program
 {
-    Gsm8kCommand.Create(),
-    PerplexityCommand.Create(),
-    ScoreCommand.Create(),
-};
-return ToolProgram.Run(root, args);
+    internal static int Main(string[] arguments) => ToolProgram.Run(
+        new RootCommand("Measures models: exact match on GSM8K, perplexity, and scores of existing texts.")
+        {
+            Gsm8kCommand.Create(),
+            PerplexityCommand.Create(),
+            ScoreCommand.Create(),
+        },
+        arguments);
+}

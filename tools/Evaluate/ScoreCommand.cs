@@ -11,11 +11,11 @@ internal static class ScoreCommand
 {
     public static Command Create()
     {
-        Option<string> references = new("--references") { Description = "JSONL file, {\"answer\": …} a line.", Required = true };
-        Option<string> predictions = new("--predictions") { Description = "JSONL file, {\"generated\": …} a line, in the same order.", Required = true };
+        Option<string> references = new Option<string>("--references") { Description = "JSONL file, {\"answer\": …} a line.", Required = true }.NotEmpty();
+        Option<string> predictions = new Option<string>("--predictions") { Description = "JSONL file, {\"generated\": …} a line, in the same order.", Required = true }.NotEmpty();
         Option<string> task = new("--task") { Description = "gsm8k, gsm8k_cot, gsm8k_cot_zeroshot or gsm8k_cot_llama.", DefaultValueFactory = _ => EvaluationTask.Gsm8k.Name };
         Option<string> rule = new("--rule") { Description = "strict, flexible, openai or metamath.", Required = true };
-        Option<string?> output = new("--output") { Description = "JSONL file to write: {\"extracted\": …, \"correct\": …} a line." };
+        Option<string?> output = new Option<string?>("--output") { Description = "JSONL file to write: {\"extracted\": …, \"correct\": …} a line." }.NotEmpty();
         Command command = new("score", "Scores existing texts; no model is needed.") { references, predictions, task, rule, output };
         command.SetAction(result => Score(
             DataFile.Load(result.GetValue(references)!, record => record.Text("answer")),

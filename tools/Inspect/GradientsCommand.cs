@@ -14,10 +14,10 @@ internal static class GradientsCommand
     public static Command Create()
     {
         Option<string> model = CommonOptions.Model();
-        Option<string> adapter = new("--adapter") { Description = "PEFT folder whose gradients are computed.", Required = true };
-        Option<string> ids = new("--token-ids") { Description = "JSON array of rows of token ids, all of one length.", Required = true };
-        Option<string> labels = new("--labels") { Description = "JSON array of rows of labels, −100 where nothing is supervised; not shifted.", Required = true };
-        Option<string> output = new("--output") { Description = "Safetensors file to write: PEFT's tensor names, and loss.", Required = true };
+        Option<string> adapter = new Option<string>("--adapter") { Description = "PEFT folder whose gradients are computed.", Required = true }.NotEmpty();
+        Option<string> ids = new Option<string>("--token-ids") { Description = "JSON array of rows of token ids, all of one length.", Required = true }.NotEmpty();
+        Option<string> labels = new Option<string>("--labels") { Description = "JSON array of rows of labels, −100 where nothing is supervised; not shifted.", Required = true }.NotEmpty();
+        Option<string> output = new Option<string>("--output") { Description = "Safetensors file to write: PEFT's tensor names, and loss.", Required = true }.NotEmpty();
         Option<int> threads = CommonOptions.Threads();
         Command command = new("gradients", "Computes loss and gradients of an adapter, dropout off.") { model, adapter, ids, labels, output, threads };
         command.SetAction(result =>

@@ -12,8 +12,8 @@ internal static class LogitsCommand
     {
         Option<string> model = CommonOptions.Model();
         Option<string?> adapter = CommonOptions.Adapter();
-        Option<string> ids = new("--token-ids") { Description = "JSON array of rows of token ids, all of one length.", Required = true };
-        Option<string> output = new("--output") { Description = "Safetensors file to write: logits [batch, sequence, vocabulary], float32.", Required = true };
+        Option<string> ids = new Option<string>("--token-ids") { Description = "JSON array of rows of token ids, all of one length.", Required = true }.NotEmpty();
+        Option<string> output = new Option<string>("--output") { Description = "Safetensors file to write: logits [batch, sequence, vocabulary], float32.", Required = true }.NotEmpty();
         Option<int> threads = CommonOptions.Threads();
         Option<Precision> precision = CommonOptions.PrecisionOption();
         Command command = new("logits", "Computes the logits of token ids.") { model, adapter, ids, output, threads, precision };

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using PureQLora.Core;
 using PureQLora.Models;
 using Spectre.Console;
 

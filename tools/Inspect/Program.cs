@@ -1,12 +1,17 @@
 using System.CommandLine;
-using PureQLora.Tools;
-using PureQLora.Tools.Inspect;
 
-RootCommand root = new("Shows what is in a model folder, and the numbers it computes, to compare with other frameworks.")
+namespace PureQLora.Tools.Inspect;
+
+/// <summary>Shows what is in a model folder, and the numbers it computes.</summary>
+internal static class Program
 {
-    ModelCommand.Create(),
-    TokensCommand.Create(),
-    LogitsCommand.Create(),
-    GradientsCommand.Create(),
-};
-return ToolProgram.Run(root, args);
+    internal static int Main(string[] arguments) => ToolProgram.Run(
+        new RootCommand("Shows what is in a model folder, and the numbers it computes, to compare with other frameworks.")
+        {
+            ModelCommand.Create(),
+            TokensCommand.Create(),
+            LogitsCommand.Create(),
+            GradientsCommand.Create(),
+        },
+        arguments);
+}

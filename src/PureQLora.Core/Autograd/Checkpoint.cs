@@ -14,7 +14,10 @@ public static class Checkpoint
     /// <summary>y = block(x).</summary>
     /// <param name="scope">The pass.</param>
     /// <param name="x">The only input that is an intermediate tensor; parameters may be in <paramref name="state"/>.</param>
-    /// <param name="state">What the block needs besides x; kept until backward.</param>
+    /// <param name="state">
+    /// What the block needs besides x; kept until backward. Constants and parameters only: an intermediate tensor that requires a
+    /// gradient would have it made inside the second run and lose it, so backward refuses that.
+    /// </param>
     /// <param name="block">The computation; it must do the same both times.</param>
     /// <typeparam name="TState">A small struct or tuple.</typeparam>
     public static Tensor Forward<TState>(ComputeScope scope, Tensor x, TState state, Block<TState> block)
@@ -54,12 +57,23 @@ public static class Checkpoint
             // Before the mark: the input's gradient outlives the second run.
             _ = scope.GradOf(X);
             ulong counter = scope.Random.Counter;
+            bool records = scope.RecordsGradients;
             scope.Random.Counter = Counter;
-            ComputeScope.Position mark = scope.Mark();
+            scope.RecordsGradients = true;
+            ComputeScope.Position mark = scope.BeginRerun();
             Tensor y = Block(scope, X, State);
-            y.Grad = OutputGrad;
-            scope.BackwardSince(mark);
-            scope.Rewind(mark);
+            if (y.Grad is null)
+            {
+                y.Grad = OutputGrad;
+            }
+            else
+            {
+                // The block handed on its input or a parameter, which has a gradient already.
+                scope.Backend.AddScaled(OutputGrad, 1f, y.Grad);
+            }
+
+            scope.EndRerun(mark);
+            scope.RecordsGradients = records;
             scope.Random.Counter = counter;
         }
     }

@@ -2,7 +2,8 @@ namespace PureQLora.Core;
 
 /// <summary>
 /// Operations in the order in which they ran, which is a topological order; backward walks it in reverse. A node at the position of
-/// an earlier pass is used again if it is of the same type, so a training step that repeats allocates none.
+/// an earlier pass is used again if it is of the same type, so a training step that repeats allocates none. A position may see several
+/// types in one step, as a checkpointed block is recorded, dropped and replaced by one node, so it keeps one of each.
 /// </summary>
 internal sealed class Tape
 {
@@ -14,21 +15,20 @@ internal sealed class Tape
         where TNode : TapeNode, new()
     {
         TNode node;
-        if (Count < _nodes.Count && _nodes[Count] is TNode recycled)
+        if (Count == _nodes.Count)
         {
-            node = recycled;
+            node = new TNode();
+            _nodes.Add(node);
+        }
+        else if (_nodes[Count] is TNode same)
+        {
+            node = same;
         }
         else
         {
-            node = new TNode();
-            if (Count < _nodes.Count)
-            {
-                _nodes[Count] = node;
-            }
-            else
-            {
-                _nodes.Add(node);
-            }
+            node = TakeSpare<TNode>(_nodes[Count]) ?? new TNode();
+            node.Spare = _nodes[Count];
+            _nodes[Count] = node;
         }
 
         Count++;
@@ -53,4 +53,20 @@ internal sealed class Tape
     }
 
     public void Truncate(int count) => Count = count;
+
+    /// <summary>Unlinks a node of the type from those that were at the same position before.</summary>
+    private static TNode? TakeSpare<TNode>(TapeNode head)
+        where TNode : TapeNode
+    {
+        for (TapeNode before = head; before.Spare is not null; before = before.Spare)
+        {
+            if (before.Spare is TNode found)
+            {
+                before.Spare = found.Spare;
+                return found;
+            }
+        }
+
+        return null;
+    }
 }

@@ -6,6 +6,9 @@ public abstract class TapeNode
     /// <summary>The result whose gradient starts this node's backward.</summary>
     public Tensor Output { get; internal set; } = null!;
 
+    /// <summary>The next node, of another type, that waits at the same position of the tape.</summary>
+    internal TapeNode? Spare { get; set; }
+
     /// <summary>Gradient of <see cref="Output"/>; not null while <see cref="Backward"/> runs.</summary>
     protected Tensor OutputGrad => Output.Grad!;
 

@@ -14,6 +14,8 @@ public sealed unsafe partial class CpuBackend
         ArgumentNullException.ThrowIfNull(y);
         AddScaledBody body = new((float*)x.Host(DataType.Float32), alpha, (float*)y.Host(DataType.Float32));
         _pool.For(x.Shape.Count, ElementGrain, ref body);
+        GC.KeepAlive(x);
+        GC.KeepAlive(y);
     }
 
     private readonly struct AddScaledBody(float* x, float alpha, float* y) : IParallelRange

@@ -4,175 +4,123 @@ namespace PureQLora.Core;
 
 public sealed unsafe partial class CpuBackend
 {
-    /// <summary>Floats of one chunk of logits, 4 MiB.</summary>
-    private const long LogitChunkFloats = 1 << 20;
+    /// <inheritdoc/>
+    public long CrossEntropyRows(Tensor labels, int vocabulary, Tensor rows)
+    {
+        ArgumentNullException.ThrowIfNull(labels);
+        int* label = Ints(labels);
+        int* row = Ints(rows);
+        long count = 0;
+        for (int token = 0; token < labels.Shape.Count; token++)
+        {
+            if (label[token] == CrossEntropy.Ignored)
+            {
+                continue;
+            }
+
+            if (label[token] < 0 || label[token] >= vocabulary)
+            {
+                throw new ArgumentOutOfRangeException(
+                    nameof(labels), label[token], $"The label of token {token} is outside the vocabulary, allowed 0–{vocabulary - 1} or {CrossEntropy.Ignored} for none.");
+            }
+
+            row[count++] = token;
+        }
+
+        return count;
+    }
 
     /// <inheritdoc/>
-    public void CrossEntropyForward(Tensor hidden, WeightMatrix head, Tensor labels, Tensor nll, Tensor logSumExp, Precision precision)
+    public void CrossEntropyGather(Tensor hidden, Tensor rows, long start, Tensor chunk)
     {
-        CrossEntropyChunks chunks = new(this, hidden, head, labels, precision);
-        float* losses = Floats(nll);
-        float* sums = Floats(logSumExp);
-        new Span<float>(losses, (int)nll.Shape.Count).Clear();
-        new Span<float>(sums, (int)nll.Shape.Count).Clear();
-        using Scratch memory = Scratch.Rent(chunks.MemoryFloats);
-        for (long start = 0; chunks.Next(memory.Floats, ref start, out int count);)
+        ArgumentNullException.ThrowIfNull(chunk);
+        int width = (int)chunk.Shape.Columns;
+        float* source = Floats(hidden);
+        float* target = Floats(chunk);
+        int* row = Ints(rows) + start;
+        for (long i = 0; i < chunk.Shape.Rows; i++)
         {
-            NllBody body = new(chunks.Logits, head.OutDim, chunks.Tokens, Ints(labels), losses, sums);
-            _pool.For(count, 1, ref body);
+            new ReadOnlySpan<float>(source + ((long)row[i] * width), width).CopyTo(new Span<float>(target + (i * width), width));
         }
     }
 
     /// <inheritdoc/>
-    public void CrossEntropyBackward(
-        Tensor gradient, float scale, Tensor hidden, WeightMatrix head, Tensor labels, Tensor logSumExp, Tensor? dHidden, Tensor? dHead, Precision precision)
+    public void CrossEntropyScatter(Tensor chunk, Tensor rows, long start, Tensor dHidden)
     {
-        ArgumentNullException.ThrowIfNull(hidden);
-        ArgumentNullException.ThrowIfNull(head);
-        CrossEntropyChunks chunks = new(this, hidden, head, labels, precision);
-        bool round = precision == Precision.BFloat16;
-        using Scratch memory = Scratch.Rent(chunks.MemoryFloats);
-        using Scratch rows = Scratch.Rent(dHidden is null ? 0 : (long)chunks.Capacity * head.InDim);
-        GemmOperand weight = head.Dense is { } dense ? new GemmOperand(dense.Host(), dense.DataType, head.InDim) : new GemmOperand(head.Quantized!);
-        for (long start = 0; chunks.Next(memory.Floats, ref start, out int count);)
+        ArgumentNullException.ThrowIfNull(chunk);
+        int width = (int)chunk.Shape.Columns;
+        float* source = Floats(chunk);
+        float* target = Floats(dHidden);
+        int* row = Ints(rows) + start;
+        for (long i = 0; i < chunk.Shape.Rows; i++)
         {
-            SoftmaxMinusOneHotBody body = new(chunks.Logits, head.OutDim, chunks.Tokens, Ints(labels), Floats(logSumExp), Floats(gradient)[0] * scale);
-            _pool.For(count, 1, ref body);
-            GemmOperand dLogits = new((byte*)chunks.Logits, DataType.Float32, head.OutDim);
-            if (dHead is not null)
-            {
-                GemmOperand inputs = new((byte*)chunks.Rows, DataType.Float32, head.InDim);
-                Multiply(new GemmProblem(head.OutDim, head.InDim, count, dLogits, false, inputs, false, 1f, true, Floats(dHead), round));
-            }
-
-            if (dHidden is not null)
-            {
-                Multiply(new GemmProblem(count, head.InDim, head.OutDim, dLogits, true, weight, false, 1f, false, rows.Floats, round));
-                AddScattered(rows.Floats, chunks.Tokens, count, head.InDim, Floats(dHidden));
-            }
+            Span<float> sum = new(target + ((long)row[i] * width), width);
+            TensorPrimitives.Add(sum, new ReadOnlySpan<float>(source + (i * width), width), sum);
         }
     }
 
     /// <inheritdoc/>
-    public void ScaledSum(Tensor x, float scale, Tensor y)
+    public void CrossEntropyForward(Tensor logits, Tensor labels, Tensor rows, long start, Tensor logSumExp, Tensor losses)
     {
-        ArgumentNullException.ThrowIfNull(x);
-        float* values = Floats(x);
+        ArgumentNullException.ThrowIfNull(logits);
+        int width = (int)logits.Shape.Columns;
+        CrossEntropyForwardBody body = new(
+            Floats(logits), width, Ints(labels), Ints(rows) + start, Floats(logSumExp) + start, Floats(losses));
+        _pool.For(logits.Shape.Rows, RowGrain(width), ref body);
+    }
+
+    /// <inheritdoc/>
+    public void CrossEntropySum(Tensor losses, float normalizer, Tensor loss)
+    {
+        ArgumentNullException.ThrowIfNull(losses);
         double sum = 0;
-        for (long i = 0; i < x.Shape.Count; i++)
+        float* values = Floats(losses);
+        for (long i = 0; i < losses.Shape.Count; i++)
         {
             sum += values[i];
         }
 
-        Floats(y)[0] = (float)(sum * scale);
+        *Floats(loss) = (float)(sum / normalizer);
     }
 
-    private static void AddScattered(float* rows, int* tokens, int count, int width, float* target)
+    /// <inheritdoc/>
+    public void CrossEntropyBackward(Tensor logits, Tensor labels, Tensor rows, long start, Tensor logSumExp, Tensor dLoss, float normalizer)
     {
-        for (int i = 0; i < count; i++)
-        {
-            Span<float> row = new(target + ((long)tokens[i] * width), width);
-            TensorPrimitives.Add(row, new ReadOnlySpan<float>(rows + ((long)i * width), width), row);
-        }
+        ArgumentNullException.ThrowIfNull(logits);
+        int width = (int)logits.Shape.Columns;
+        CrossEntropyBackwardBody body = new(
+            Floats(logits), width, Ints(labels), Ints(rows) + start, Floats(logSumExp) + start, *Floats(dLoss) / normalizer);
+        _pool.For(logits.Shape.Rows, RowGrain(width), ref body);
     }
 
-    /// <summary>Walks over the supervised tokens in chunks: gathers their hidden states and multiplies them with the head.</summary>
-    private ref struct CrossEntropyChunks
-    {
-        private readonly CpuBackend _backend;
-        private readonly WeightMatrix _head;
-        private readonly float* _hidden;
-        private readonly int* _labels;
-        private readonly long _tokenCount;
-        private readonly bool _round;
-
-        public CrossEntropyChunks(CpuBackend backend, Tensor hidden, WeightMatrix head, Tensor labels, Precision precision)
-        {
-            (_backend, _head, _tokenCount, _round) = (backend, head, hidden.Shape.Rows, precision == Precision.BFloat16);
-            _hidden = Floats(hidden);
-            _labels = Ints(labels);
-            Capacity = (int)Math.Clamp(LogitChunkFloats / head.OutDim, 16, 1024);
-            for (long t = 0; t < _tokenCount; t++)
-            {
-                if (_labels[t] != CrossEntropy.Ignored && (uint)_labels[t] >= (uint)head.OutDim)
-                {
-                    throw new ArgumentOutOfRangeException(nameof(labels), _labels[t], $"Label {t} must be {CrossEntropy.Ignored} or 0 … {head.OutDim - 1}.");
-                }
-            }
-        }
-
-        /// <summary>Tokens of a chunk at most.</summary>
-        public int Capacity { get; }
-
-        /// <summary>Scratch memory that <see cref="Next"/> needs.</summary>
-        public readonly long MemoryFloats => (long)Capacity * (_head.OutDim + _head.InDim + 1);
-
-        /// <summary>[count, vocabulary]</summary>
-        public float* Logits { get; private set; }
-
-        /// <summary>Hidden states of the chunk, [count, hiddenSize].</summary>
-        public float* Rows { get; private set; }
-
-        /// <summary>Index of each row among all tokens, [count].</summary>
-        public int* Tokens { get; private set; }
-
-        /// <summary>Computes the logits of the next supervised tokens.</summary>
-        public bool Next(float* memory, ref long start, out int count)
-        {
-            Logits = memory;
-            Rows = memory + ((long)Capacity * _head.OutDim);
-            Tokens = (int*)(Rows + ((long)Capacity * _head.InDim));
-            count = 0;
-            for (; start < _tokenCount && count < Capacity; start++)
-            {
-                if (_labels[start] != CrossEntropy.Ignored)
-                {
-                    Tokens[count] = (int)start;
-                    new ReadOnlySpan<float>(_hidden + (start * _head.InDim), _head.InDim).CopyTo(new Span<float>(Rows + ((long)count * _head.InDim), _head.InDim));
-                    count++;
-                }
-            }
-
-            if (count > 0)
-            {
-                GemmOperand rows = new((byte*)Rows, DataType.Float32, _head.InDim);
-                GemmOperand weight = _head.Dense is { } dense ? new GemmOperand(dense.Host(), dense.DataType, _head.InDim) : new GemmOperand(_head.Quantized!);
-                _backend.Multiply(new GemmProblem(count, _head.OutDim, _head.InDim, rows, true, weight, true, 1f, false, Logits, _round));
-            }
-
-            return count > 0;
-        }
-    }
-
-    private readonly struct NllBody(float* logits, int vocabulary, int* tokens, int* labels, float* losses, float* logSumExp) : IParallelRange
+    private readonly struct CrossEntropyForwardBody(float* logits, int width, int* labels, int* rows, float* logSumExp, float* losses) : IParallelRange
     {
         public void Run(long start, long end)
         {
             for (long i = start; i < end; i++)
             {
-                Span<float> row = new(logits + (i * vocabulary), vocabulary);
-                float target = row[labels[tokens[i]]];
-                float max = TensorPrimitives.Max(row);
+                Span<float> row = new(logits + (i * width), width);
+                float label = row[labels[rows[i]]];
+                float max = TensorPrimitives.Max<float>(row);
                 TensorPrimitives.Subtract(row, max, row);
                 TensorPrimitives.Exp(row, row);
-                float sum = max + MathF.Log(TensorPrimitives.Sum(row));
-                logSumExp[tokens[i]] = sum;
-                losses[tokens[i]] = sum - target;
+                logSumExp[i] = max + MathF.Log(TensorPrimitives.Sum(row));
+                losses[rows[i]] = logSumExp[i] - label;
             }
         }
     }
 
-    private readonly struct SoftmaxMinusOneHotBody(float* logits, int vocabulary, int* tokens, int* labels, float* logSumExp, float gradient) : IParallelRange
+    private readonly struct CrossEntropyBackwardBody(float* logits, int width, int* labels, int* rows, float* logSumExp, float scale) : IParallelRange
     {
         public void Run(long start, long end)
         {
             for (long i = start; i < end; i++)
             {
-                Span<float> row = new(logits + (i * vocabulary), vocabulary);
-                TensorPrimitives.Subtract(row, logSumExp[tokens[i]], row);
+                Span<float> row = new(logits + (i * width), width);
+                TensorPrimitives.Subtract(row, logSumExp[i], row);
                 TensorPrimitives.Exp(row, row);
-                row[labels[tokens[i]]] -= 1f;
-                TensorPrimitives.Multiply(row, gradient, row);
+                row[labels[rows[i]]] -= 1f;
+                TensorPrimitives.Multiply(row, scale, row);
             }
         }
     }

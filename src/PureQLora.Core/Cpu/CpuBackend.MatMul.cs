@@ -8,65 +8,90 @@ public sealed unsafe partial class CpuBackend
         ArgumentNullException.ThrowIfNull(a);
         ArgumentNullException.ThrowIfNull(b);
         ArgumentNullException.ThrowIfNull(c);
+        (bool batchedA, bool batchedB, bool batchedC) = (a.Shape.Rank > 2, b.Shape.Rank > 2, c.Shape.Rank > 2);
+        long batch = BatchOf(batchedA ? a.Shape : b.Shape);
         (long m, long n) = (c.Shape[-2], c.Shape[-1]);
-        long k = transposeA ? a.Shape[-2] : a.Shape[-1];
-        (long aSize, long bSize, long cSize) = (m * k, n * k, m * n);
-        long batches = Math.Max(Batches(a), Math.Max(Batches(b), Batches(c)));
-        float* pa = Floats(a);
-        float* pb = Floats(b);
-        float* pc = Floats(c);
-        for (long batch = 0; batch < batches; batch++)
+        long k = a.Shape[transposeA ? -2 : -1];
+        (long stepA, long stepB) = (batchedA ? a.Shape[-2] : 0, batchedB ? b.Shape[-2] : 0);
+        if (batchedA && !batchedB && !transposeA)
         {
-            GemmOperand left = new((byte*)(pa + (Batches(a) == 1 ? 0 : batch * aSize)), DataType.Float32, transposeA ? m : k);
-            GemmOperand right = new((byte*)(pb + (Batches(b) == 1 ? 0 : batch * bSize)), DataType.Float32, transposeB ? k : n);
-            bool sum = accumulate || (batch > 0 && Batches(c) == 1);
-            Multiply(new GemmProblem(
-                m, n, k, left, !transposeA, right, transposeB, alpha, sum, pc + (Batches(c) == 1 ? 0 : batch * cSize), precision == Precision.BFloat16));
+            // One plain matrix on the right: the batch is only more rows.
+            (m, batch) = (m * batch, 1);
         }
-    }
-
-    private static long Batches(Tensor matrix) => matrix.Shape.Rank == 2 ? 1 : matrix.Shape.Rank == 3 ? matrix.Shape[0] : matrix.Shape[0] * matrix.Shape[1];
-
-    private void Multiply(in GemmProblem problem)
-    {
-        if (problem.M == 0 || problem.N == 0)
+        else if (batchedA && batchedB && !batchedC && transposeA && !transposeB)
         {
+            // Σ aᵀ·b over the batch is one product with a longer inner dimension.
+            (k, batch) = (k * batch, 1);
+        }
+        else if (!batchedC && batch == 0)
+        {
+            // An empty sum.
+            (k, batch) = (0, 1);
+        }
+
+        GemmProblem problem = new()
+        {
+            A = MatrixSource.Of(a),
+            B = MatrixSource.Of(b),
+            TransposeA = transposeA,
+            TransposeB = transposeB,
+            RoundsOperands = precision == Precision.BFloat16,
+            Accumulate = accumulate,
+            Alpha = alpha,
+            M = m,
+            N = n,
+            K = k,
+            BatchStepA = stepA,
+            BatchStepB = stepB,
+            Batch = batch,
+            C = Floats(c),
+            RowStride = n,
+            ColumnStride = 1,
+        };
+        if (batch > 1 && !batchedC)
+        {
+            SumOverBatch(problem);
             return;
         }
 
-        if (problem.M <= SkinnyBody.MaxRows && problem.AInnerIsLine && problem.BInnerIsLine)
-        {
-            MultiplySkinny(problem);
-        }
-        else if (VectorBits >= 512)
-        {
-            new Gemm<MicroKernel512>(_pool).Run(problem);
-        }
-        else if (VectorBits >= 256)
-        {
-            new Gemm<MicroKernel256>(_pool).Run(problem);
-        }
-        else
-        {
-            new Gemm<MicroKernel128>(_pool).Run(problem);
-        }
+        Gemm(ref problem);
     }
 
-    private void MultiplySkinny(in GemmProblem problem)
+    /// <inheritdoc/>
+    public void WeightMatMul(Tensor x, WeightMatrix weight, bool transposeWeight, bool accumulate, Tensor y, Precision precision)
     {
-        using Scratch rounded = Scratch.Rent(problem.RoundToBFloat16 ? problem.M * problem.K : 0);
-        float* a = problem.A.InPlace(0, 0);
-        if (problem.RoundToBFloat16)
+        ArgumentNullException.ThrowIfNull(x);
+        ArgumentNullException.ThrowIfNull(weight);
+        ArgumentNullException.ThrowIfNull(y);
+        GemmProblem problem = new()
         {
-            for (long m = 0; m < problem.M; m++)
-            {
-                problem.A.Read(m, 0, (int)problem.K, roundToBFloat16: true, rounded.Floats + (m * problem.K));
-            }
-
-            a = rounded.Floats;
-        }
-
-        SkinnyBody body = new(problem, a);
-        _pool.For(problem.N, SkinnyBody.Grain(problem.K), ref body);
+            A = MatrixSource.Of(x),
+            B = MatrixSource.Of(weight, _level),
+            TransposeB = transposeWeight,
+            RoundsOperands = precision == Precision.BFloat16,
+            Accumulate = accumulate,
+            Alpha = 1f,
+            M = x.Shape.Rows,
+            N = y.Shape.Columns,
+            K = x.Shape.Columns,
+            Batch = 1,
+            C = Floats(y),
+            RowStride = y.Shape.Columns,
+            ColumnStride = 1,
+        };
+        Gemm(ref problem);
+        GC.KeepAlive(weight);
     }
+
+    private void SumOverBatch(in GemmProblem problem)
+    {
+        for (long i = 0; i < problem.Batch; i++)
+        {
+            GemmProblem item = problem with { Batch = 1, A = problem.A.Skip(i * problem.BatchStepA), B = problem.B.Skip(i * problem.BatchStepB) };
+            item.Accumulate |= i > 0;
+            Gemm(ref item);
+        }
+    }
+
+    private static long BatchOf(Shape shape) => shape.Rank switch { 3 => shape[0], 4 => shape[0] * shape[1], _ => 1 };
 }

@@ -4,68 +4,47 @@ namespace PureQLora.Core;
 
 public sealed unsafe partial class CpuBackend
 {
-    /// <summary>Rows that are summed in float32 before the shares are added in order.</summary>
-    private const int SumRowsPerPartial = 256;
+    /// <summary>Rows whose share of a bias gradient is summed before the shares are added in order.</summary>
+    private const int BiasRowsPerPartial = 64;
 
     /// <inheritdoc/>
-    public void WeightMatMul(Tensor x, WeightMatrix weight, bool transposeWeight, bool accumulate, Tensor y, Precision precision)
+    public void LinearBias(Tensor bias, Tensor y)
     {
-        ArgumentNullException.ThrowIfNull(x);
-        ArgumentNullException.ThrowIfNull(weight);
         ArgumentNullException.ThrowIfNull(y);
-        GemmOperand rows = weight.Dense is { } dense
-            ? new GemmOperand(dense.Host(), dense.DataType, weight.InDim)
-            : new GemmOperand(weight.Quantized!);
-        (long n, long k) = transposeWeight ? (weight.OutDim, weight.InDim) : ((long)weight.InDim, weight.OutDim);
-        Multiply(new GemmProblem(
-            x.Shape.Rows, n, k, new GemmOperand((byte*)Floats(x), DataType.Float32, k), true, rows, transposeWeight, 1f, accumulate, Floats(y), precision == Precision.BFloat16));
-        GC.KeepAlive(weight);
+        int width = (int)y.Shape.Columns;
+        LinearBiasBody body = new(Floats(bias), width, Floats(y));
+        _pool.For(y.Shape.Rows, RowGrain(width), ref body);
     }
 
     /// <inheritdoc/>
-    public void FillRows(Tensor bias, Tensor y)
+    public void LinearBiasBackward(Tensor dy, Tensor dBias)
     {
-        ArgumentNullException.ThrowIfNull(y);
-        FillRowsBody body = new(Floats(bias), (int)y.Shape.Columns, Floats(y));
-        _pool.For(y.Shape.Rows, RowGrain(y.Shape.Columns), ref body);
-    }
-
-    /// <inheritdoc/>
-    public void AddRowSums(Tensor x, Tensor sum)
-    {
-        ArgumentNullException.ThrowIfNull(x);
-        int width = (int)x.Shape.Columns;
-        long partials = (x.Shape.Rows + SumRowsPerPartial - 1) / SumRowsPerPartial;
+        ArgumentNullException.ThrowIfNull(dy);
+        int width = (int)dy.Shape.Columns;
+        long partials = (dy.Shape.Rows + BiasRowsPerPartial - 1) / BiasRowsPerPartial;
         using Scratch shares = Scratch.Rent(partials * width);
-        RowSumsBody body = new(Floats(x), x.Shape.Rows, width, shares.Floats);
-        _pool.For(partials, 1, ref body);
-        Span<float> total = new(Floats(sum), width);
+        LinearBiasBackwardBody body = new(Floats(dy), dy.Shape.Rows, width, shares.Floats);
+        _pool.For(partials, Math.Max(1, RowGrain(width) / BiasRowsPerPartial), ref body);
+        Span<float> total = new(Floats(dBias), width);
         for (long p = 0; p < partials; p++)
         {
             TensorPrimitives.Add(total, new ReadOnlySpan<float>(shares.Floats + (p * width), width), total);
         }
     }
 
-    /// <inheritdoc/>
-    public void Dropout(Tensor x, ulong key, float probability, bool accumulate, Tensor y)
-    {
-        ArgumentNullException.ThrowIfNull(x);
-        DropoutBody body = new(Floats(x), key, probability, accumulate, Floats(y));
-        _pool.For(x.Shape.Count, ElementGrain / 4, ref body);
-    }
-
-    private readonly struct FillRowsBody(float* bias, int width, float* y) : IParallelRange
+    private readonly struct LinearBiasBody(float* bias, int width, float* y) : IParallelRange
     {
         public void Run(long start, long end)
         {
             for (long row = start; row < end; row++)
             {
-                new ReadOnlySpan<float>(bias, width).CopyTo(new Span<float>(y + (row * width), width));
+                Span<float> target = new(y + (row * width), width);
+                TensorPrimitives.Add(target, new ReadOnlySpan<float>(bias, width), target);
             }
         }
     }
 
-    private readonly struct RowSumsBody(float* x, long rows, int width, float* shares) : IParallelRange
+    private readonly struct LinearBiasBackwardBody(float* dy, long rows, int width, float* shares) : IParallelRange
     {
         public void Run(long start, long end)
         {
@@ -73,24 +52,11 @@ public sealed unsafe partial class CpuBackend
             {
                 Span<float> share = new(shares + (partial * width), width);
                 share.Clear();
-                long last = Math.Min(rows, (partial + 1) * SumRowsPerPartial);
-                for (long row = partial * SumRowsPerPartial; row < last; row++)
+                long last = Math.Min(rows, (partial + 1) * BiasRowsPerPartial);
+                for (long row = partial * BiasRowsPerPartial; row < last; row++)
                 {
-                    TensorPrimitives.Add(share, new ReadOnlySpan<float>(x + (row * width), width), share);
+                    TensorPrimitives.Add(share, new ReadOnlySpan<float>(dy + (row * width), width), share);
                 }
-            }
-        }
-    }
-
-    private readonly struct DropoutBody(float* x, ulong key, float probability, bool accumulate, float* y) : IParallelRange
-    {
-        public void Run(long start, long end)
-        {
-            float scale = 1f / (1f - probability);
-            for (long i = start; i < end; i++)
-            {
-                float value = RandomState.Uniform(key, i) >= probability ? x[i] * scale : 0f;
-                y[i] = accumulate ? y[i] + value : value;
             }
         }
     }

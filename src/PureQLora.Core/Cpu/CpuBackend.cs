@@ -1,4 +1,6 @@
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace PureQLora.Core;
 
@@ -6,17 +8,35 @@ namespace PureQLora.Core;
 public sealed unsafe partial class CpuBackend : IBackend, IDisposable
 {
     private readonly WorkerPool _pool;
+    private readonly SimdLevel _level;
 
     /// <summary>Starts the engine.</summary>
     /// <param name="threads">Threads that compute at once; 0 takes one a processor. Results do not depend on it.</param>
-    public CpuBackend(int threads = 0)
+    /// <param name="level">Widest vectors of the matrix products; null takes what the processor has.</param>
+    /// <exception cref="ArgumentOutOfRangeException">Threads is negative, or the processor has no such vectors.</exception>
+    public CpuBackend(int threads = 0, SimdLevel? level = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(threads);
+        _level = level ?? SupportedLevel;
+        if (_level < SimdLevel.Vector128 || _level > SupportedLevel)
+        {
+            throw new ArgumentOutOfRangeException(nameof(level), level, $"This processor has {SupportedLevel} at most.");
+        }
+
         _pool = new WorkerPool(threads == 0 ? Environment.ProcessorCount : threads);
     }
 
     /// <inheritdoc/>
     public string Name => "cpu";
+
+    /// <summary>Widest vectors of this processor.</summary>
+    public static SimdLevel SupportedLevel { get; } =
+        Vector512.IsHardwareAccelerated && Avx512F.IsSupported ? SimdLevel.Vector512
+        : Vector256.IsHardwareAccelerated && Fma.IsSupported ? SimdLevel.Vector256
+        : SimdLevel.Vector128;
+
+    /// <summary>Widest vectors that the matrix products use.</summary>
+    public SimdLevel Level => _level;
 
     /// <summary>Threads that compute at once.</summary>
     public int Threads => _pool.Threads;

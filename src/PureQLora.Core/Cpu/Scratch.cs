@@ -56,9 +56,11 @@ internal unsafe ref struct Scratch
             (nint pointer, long held) = _blocks[Depth];
             if (held < floats)
             {
+                // Forgotten before it is freed: if the system has no more memory, nothing may free it again.
+                _blocks[Depth] = (0, 0);
                 NativeMemory.AlignedFree((void*)pointer);
                 long size = Math.Max(1024, floats + (floats / 4));
-                pointer = (nint)NativeMemory.AlignedAlloc((nuint)((size * sizeof(float)) + CpuStorage.Alignment), CpuStorage.Alignment);
+                pointer = (nint)NativeMemory.AlignedAlloc(checked((nuint)((size * sizeof(float)) + CpuStorage.Alignment)), CpuStorage.Alignment);
                 _blocks[Depth] = (pointer, size);
             }
 

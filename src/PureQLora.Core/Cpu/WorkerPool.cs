@@ -15,15 +15,18 @@ internal sealed unsafe class WorkerPool : IDisposable
 {
     private const int SpinsBeforeParking = 2000;
 
+    /// <summary>Bit of <see cref="_inside"/> that keeps workers out of a region that is over.</summary>
+    private const int Closed = 1 << 30;
+
     private readonly Thread[] _workers;
-    private readonly Lock _region = new();
     private readonly object _parking = new();
     private delegate*<void*, long, long, void> _body;
     private void* _state;
     private long _count;
     private long _grain;
     private long _next;
-    private int _running;
+    private int _inside;
+    private int _region;
     private int _generation;
     private volatile bool _stopping;
     private Exception? _failure;
@@ -34,6 +37,7 @@ internal sealed unsafe class WorkerPool : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
         Threads = threads;
+        _inside = Closed;
         _workers = new Thread[threads - 1];
         for (int i = 0; i < _workers.Length; i++)
         {
@@ -57,8 +61,11 @@ internal sealed unsafe class WorkerPool : IDisposable
 
         grain = Math.Max(1, grain);
 
-        // A region inside a region, or a second caller, runs on its own thread: correct, only not faster.
-        if (count <= grain || _workers.Length == 0 || !_region.TryEnter())
+        ObjectDisposedException.ThrowIf(_stopping, this);
+
+        // A region inside a region, or a second caller, runs on its own thread: correct, only not faster. No Lock here: it would let
+        // the thread that holds it in again, and a nested region would overwrite the state of the outer one.
+        if (count <= grain || _workers.Length == 0 || Interlocked.CompareExchange(ref _region, 1, 0) != 0)
         {
             for (long start = 0; start < count; start += grain)
             {
@@ -78,13 +85,20 @@ internal sealed unsafe class WorkerPool : IDisposable
         }
         finally
         {
-            _region.Exit();
+            Volatile.Write(ref _region, 0);
         }
     }
 
-    /// <summary>Stops the workers.</summary>
+    /// <summary>Waits for the region that runs, if any, and stops the workers.</summary>
     public void Dispose()
     {
+        // Taken and kept: a worker that left before it had counted itself out would hang the caller of its region.
+        SpinWait spin = default;
+        while (!_stopping && Interlocked.CompareExchange(ref _region, 1, 0) != 0)
+        {
+            spin.SpinOnce(sleep1Threshold: -1);
+        }
+
         _stopping = true;
         WakeParked();
         foreach (Thread worker in _workers)
@@ -102,12 +116,15 @@ internal sealed unsafe class WorkerPool : IDisposable
         _body = body;
         (_count, _grain, _failure) = (count, grain, null);
         Volatile.Write(ref _next, 0);
-        Volatile.Write(ref _running, _workers.Length);
+        Volatile.Write(ref _inside, 0);
         Interlocked.Increment(ref _generation);
         WakeParked();
         TakeChunks();
+
+        // Only workers that came in are waited for: on a busy machine one that has not woken yet would hold everybody up.
+        Interlocked.Or(ref _inside, Closed);
         SpinWait spin = default;
-        while (Volatile.Read(ref _running) != 0)
+        while (Volatile.Read(ref _inside) != Closed)
         {
             spin.SpinOnce(sleep1Threshold: -1);
         }
@@ -179,8 +196,29 @@ internal sealed unsafe class WorkerPool : IDisposable
             }
 
             seen = Volatile.Read(ref _generation);
-            TakeChunks();
-            Interlocked.Decrement(ref _running);
+            if (TryEnter())
+            {
+                TakeChunks();
+                Interlocked.Decrement(ref _inside);
+            }
         }
+    }
+
+    /// <summary>Joins the open region, if there is one; only then are its fields read.</summary>
+    private bool TryEnter()
+    {
+        int inside = Volatile.Read(ref _inside);
+        while ((inside & Closed) == 0)
+        {
+            int before = Interlocked.CompareExchange(ref _inside, inside + 1, inside);
+            if (before == inside)
+            {
+                return true;
+            }
+
+            inside = before;
+        }
+
+        return false;
     }
 }

@@ -11,6 +11,7 @@ public sealed class ComputeScope : IDisposable
     private readonly Tape _tape = new();
     private readonly List<Tensor> _tensors = [];
     private int _tensorCount;
+    private int _rerunStart;
 
     /// <summary>Opens a pass with an arena of its own.</summary>
     /// <param name="backend">Computes.</param>
@@ -46,16 +47,7 @@ public sealed class ComputeScope : IDisposable
     public Tensor New(Shape shape, DataType type = DataType.Float32)
     {
         (Storage block, long offset) = _arena.Take(checked(shape.Count * type.Size()));
-        if (_tensorCount == _tensors.Count)
-        {
-            _tensors.Add(new Tensor(shape, type, block, offset));
-        }
-        else
-        {
-            _tensors[_tensorCount].Rebind(shape, type, block, offset);
-        }
-
-        return _tensors[_tensorCount++];
+        return Bind(shape, type, block, offset);
     }
 
     /// <summary>A zero-filled tensor of this pass.</summary>
@@ -120,7 +112,23 @@ public sealed class ComputeScope : IDisposable
             return null;
         }
 
-        return tensor.Grad ??= Zeros(tensor.Shape);
+        return tensor.Grad ?? Start(tensor, Zeros(tensor.Shape));
+    }
+
+    /// <summary>
+    /// Adds the gradient of a result to that of an input with the same elements. The first gradient to arrive is handed on as it is:
+    /// the result's consumers have all run by then, so nobody else needs that memory.
+    /// </summary>
+    internal void HandOnGrad(Tensor outputGrad, Tensor input)
+    {
+        if (input.Grad is null)
+        {
+            Start(input, View(outputGrad, input.Shape));
+        }
+        else
+        {
+            Backend.AddScaled(outputGrad, 1f, input.Grad);
+        }
     }
 
     /// <summary>Computes the gradient of a scalar with respect to every parameter and recorded tensor it depends on.</summary>
@@ -148,7 +156,7 @@ public sealed class ComputeScope : IDisposable
     public void Reset()
     {
         _tape.Truncate(0);
-        _tensorCount = 0;
+        (_tensorCount, _rerunStart) = (0, 0);
         _arena.Reset();
     }
 
@@ -183,8 +191,21 @@ public sealed class ComputeScope : IDisposable
         return kept;
     }
 
-    /// <summary>Runs backward over the nodes recorded since the mark.</summary>
-    internal void BackwardSince(Position mark) => _tape.Backward(this, mark.Nodes);
+    /// <summary>Opens the second run of a checkpointed block, in which only its own tensors may be given gradients.</summary>
+    internal Position BeginRerun()
+    {
+        Position mark = Mark() with { RerunStart = _rerunStart };
+        _rerunStart = _tensorCount;
+        return mark;
+    }
+
+    /// <summary>Runs backward over the nodes recorded since the mark and ends everything made since.</summary>
+    internal void EndRerun(Position mark)
+    {
+        _tape.Backward(this, mark.Nodes);
+        Rewind(mark);
+        _rerunStart = mark.RerunStart;
+    }
 
     private static Tensor Write(Tensor tensor, int count, ReadOnlySpan<byte> bytes)
     {
@@ -204,18 +225,35 @@ public sealed class ComputeScope : IDisposable
             throw new ArgumentException($"{tensor.Shape} cannot be seen as {shape}.", nameof(shape));
         }
 
+        return Bind(shape, tensor.DataType, tensor.Storage, byteOffset);
+    }
+
+    private Tensor Start(Tensor tensor, Tensor grad)
+    {
+        if (tensor.ScopeIndex < _rerunStart)
+        {
+            throw new InvalidOperationException(
+                $"A checkpointed block reads {tensor}, an intermediate tensor from outside that requires a gradient; pass it as the block's x, or do not checkpoint.");
+        }
+
+        tensor.Grad = grad;
+        return grad;
+    }
+
+    private Tensor Bind(Shape shape, DataType type, Storage block, long byteOffset)
+    {
         if (_tensorCount == _tensors.Count)
         {
-            _tensors.Add(new Tensor(shape, tensor.DataType, tensor.Storage, byteOffset));
+            _tensors.Add(new Tensor(shape, type, block, byteOffset) { ScopeIndex = _tensorCount });
         }
         else
         {
-            _tensors[_tensorCount].Rebind(shape, tensor.DataType, tensor.Storage, byteOffset);
+            _tensors[_tensorCount].Rebind(shape, type, block, byteOffset);
         }
 
         return _tensors[_tensorCount++];
     }
 
     /// <summary>A place in a pass.</summary>
-    internal readonly record struct Position(Arena.Position Arena, int Tensors, int Nodes);
+    internal readonly record struct Position(Arena.Position Arena, int Tensors, int Nodes, int RerunStart = 0);
 }

@@ -3,49 +3,92 @@ namespace PureQLora.Core;
 /// <summary>What a backend must provide for <see cref="Binary"/>.</summary>
 public interface IBinaryKernels
 {
-    /// <summary>y = f(a, b), extents of 1 repeated to those of y.</summary>
+    /// <summary>y = f(a, b), element by element; a and b are repeated along the axes where they have one element and y has more.</summary>
+    /// <param name="kind">f.</param>
+    /// <param name="a">Broadcastable to y.</param>
+    /// <param name="b">Broadcastable to y.</param>
+    /// <param name="y">The common shape.</param>
     void BinaryForward(BinaryKind kind, Tensor a, Tensor b, Tensor y);
 
-    /// <summary>da += Σ dy · ∂f/∂a and db += Σ dy · ∂f/∂b over the repeated extents.</summary>
+    /// <summary>da += Σ dy · ∂f/∂a and db += Σ dy · ∂f/∂b, summed over the axes along which the operand was repeated.</summary>
     void BinaryBackward(BinaryKind kind, Tensor dy, Tensor a, Tensor b, Tensor? da, Tensor? db);
 
-    /// <summary>y = scale · x + shift.</summary>
-    void Affine(Tensor x, float scale, float shift, Tensor y);
+    /// <summary>y = factor · x + term.</summary>
+    void Affine(Tensor x, float factor, float term, Tensor y);
 }
 
-/// <summary>Element-wise arithmetic; shapes are aligned at the last dimension, and extents of 1 are repeated (as NumPy broadcasts).</summary>
+/// <summary>
+/// Arithmetic on two Float32 tensors, element by element. Shapes are aligned at the last axis; where one has a single element, or no
+/// such axis, it is repeated (the broadcasting of NumPy).
+/// </summary>
 public static class Binary
 {
-    /// <summary>a + b</summary>
+    /// <summary>y = a + b.</summary>
+    /// <exception cref="ArgumentException">The shapes do not go together.</exception>
     public static Tensor Add(ComputeScope scope, Tensor a, Tensor b) => Forward(scope, BinaryKind.Add, a, b);
 
-    /// <summary>a − b</summary>
+    /// <summary>y = a − b.</summary>
+    /// <exception cref="ArgumentException">The shapes do not go together.</exception>
     public static Tensor Subtract(ComputeScope scope, Tensor a, Tensor b) => Forward(scope, BinaryKind.Subtract, a, b);
 
-    /// <summary>a · b</summary>
+    /// <summary>y = a · b.</summary>
+    /// <exception cref="ArgumentException">The shapes do not go together.</exception>
     public static Tensor Multiply(ComputeScope scope, Tensor a, Tensor b) => Forward(scope, BinaryKind.Multiply, a, b);
 
-    /// <summary>a / b</summary>
+    /// <summary>y = a / b.</summary>
+    /// <exception cref="ArgumentException">The shapes do not go together.</exception>
     public static Tensor Divide(ComputeScope scope, Tensor a, Tensor b) => Forward(scope, BinaryKind.Divide, a, b);
 
-    /// <summary>factor · x</summary>
+    /// <summary>y = factor · x.</summary>
     public static Tensor Scale(ComputeScope scope, Tensor x, float factor) => Affine(scope, x, factor, 0f);
 
-    /// <summary>x + term</summary>
+    /// <summary>y = x + term.</summary>
     public static Tensor AddScalar(ComputeScope scope, Tensor x, float term) => Affine(scope, x, 1f, term);
 
-    /// <summary>y = f(a, b).</summary>
-    /// <param name="scope">The pass.</param>
-    /// <param name="kind">f.</param>
-    /// <param name="a">Float32.</param>
-    /// <param name="b">Float32.</param>
-    /// <exception cref="ArgumentException">Two extents differ and neither is 1.</exception>
-    public static Tensor Forward(ComputeScope scope, BinaryKind kind, Tensor a, Tensor b)
+    /// <summary>y = factor · x + term.</summary>
+    public static Tensor Affine(ComputeScope scope, Tensor x, float factor, float term)
+    {
+        ArgumentNullException.ThrowIfNull(scope);
+        ArgumentNullException.ThrowIfNull(x);
+        Tensor y = scope.New(x.Shape);
+        scope.Backend.Affine(x, factor, term, y);
+        if (scope.Tracks(y, x))
+        {
+            AffineNode node = scope.Record<AffineNode>(y);
+            (node.X, node.Factor) = (x, factor);
+        }
+
+        return y;
+    }
+
+    /// <summary>The shape that both can be repeated to.</summary>
+    /// <exception cref="ArgumentException">An axis has two different extents, neither of them 1.</exception>
+    public static Shape Broadcast(Shape a, Shape b)
+    {
+        int rank = Math.Max(a.Rank, b.Rank);
+        Span<long> extents = stackalloc long[rank];
+        for (int fromEnd = 1; fromEnd <= rank; fromEnd++)
+        {
+            long left = fromEnd <= a.Rank ? a[-fromEnd] : 1;
+            long right = fromEnd <= b.Rank ? b[-fromEnd] : 1;
+            if (left != right && left != 1 && right != 1)
+            {
+                throw new ArgumentException(
+                    $"{a} and {b} do not go together: counted from the last axis, extents must be equal or one of them 1, here {left} meets {right}.", nameof(b));
+            }
+
+            extents[^fromEnd] = left == 1 ? right : left;
+        }
+
+        return new Shape(extents);
+    }
+
+    private static Tensor Forward(ComputeScope scope, BinaryKind kind, Tensor a, Tensor b)
     {
         ArgumentNullException.ThrowIfNull(scope);
         ArgumentNullException.ThrowIfNull(a);
         ArgumentNullException.ThrowIfNull(b);
-        Tensor y = scope.New(Broadcast(a.Shape, b.Shape));
+        Tensor y = scope.New(a.Shape == b.Shape ? a.Shape : Broadcast(a.Shape, b.Shape));
         scope.Backend.BinaryForward(kind, a, b, y);
         if (scope.Tracks(y, a, b))
         {
@@ -54,40 +97,6 @@ public static class Binary
         }
 
         return y;
-    }
-
-    private static Tensor Affine(ComputeScope scope, Tensor x, float scale, float shift)
-    {
-        ArgumentNullException.ThrowIfNull(scope);
-        ArgumentNullException.ThrowIfNull(x);
-        Tensor y = scope.New(x.Shape);
-        scope.Backend.Affine(x, scale, shift, y);
-        if (scope.Tracks(y, x))
-        {
-            AffineNode node = scope.Record<AffineNode>(y);
-            (node.X, node.Factor) = (x, scale);
-        }
-
-        return y;
-    }
-
-    private static Shape Broadcast(Shape a, Shape b)
-    {
-        int rank = Math.Max(a.Rank, b.Rank);
-        Span<long> extents = stackalloc long[rank];
-        for (int i = 1; i <= rank; i++)
-        {
-            long left = i <= a.Rank ? a[-i] : 1;
-            long right = i <= b.Rank ? b[-i] : 1;
-            if (left != right && left != 1 && right != 1)
-            {
-                throw new ArgumentException($"{a} and {b} do not fit: {left} and {right} at dimension −{i}; extents must be equal or 1.", nameof(b));
-            }
-
-            extents[rank - i] = left == 1 ? right : left;
-        }
-
-        return new Shape(extents);
     }
 
     private sealed class Node : TapeNode

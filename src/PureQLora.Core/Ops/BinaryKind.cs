@@ -1,17 +1,17 @@
 namespace PureQLora.Core;
 
-/// <summary>Element-wise functions of two tensors.</summary>
+/// <summary>Which function of two variables an element-wise kernel computes.</summary>
 public enum BinaryKind
 {
-    /// <summary>a + b</summary>
+    /// <summary>a + b.</summary>
     Add,
 
-    /// <summary>a − b</summary>
+    /// <summary>a − b.</summary>
     Subtract,
 
-    /// <summary>a · b</summary>
+    /// <summary>a · b.</summary>
     Multiply,
 
-    /// <summary>a / b</summary>
+    /// <summary>a / b.</summary>
     Divide,
 }

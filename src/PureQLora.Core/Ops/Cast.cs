@@ -3,17 +3,18 @@ namespace PureQLora.Core;
 /// <summary>What a backend must provide for <see cref="Cast"/>.</summary>
 public interface ICastKernels
 {
-    /// <summary>y = x in the type of y; to BFloat16 rounds to nearest, ties to even; to Float32 is exact.</summary>
+    /// <summary>y = x in the type of y: Float32 to BFloat16, and BFloat16 or Float16 to Float32.</summary>
+    /// <exception cref="ArgumentException">Another pair of types.</exception>
     void Cast(Tensor x, Tensor y);
 }
 
-/// <summary>Another floating type. The gradient of a tensor is Float32 whatever its type, and passes through unchanged.</summary>
+/// <summary>The same numbers in another floating type.</summary>
 public static class Cast
 {
-    /// <summary>Converts between Float32 and BFloat16, and from Float16 to Float32.</summary>
+    /// <summary>y = x, rounded to nearest (ties to even) where the type is narrower. The gradient passes unchanged and is Float32.</summary>
     /// <param name="scope">The pass.</param>
-    /// <param name="x">Floating.</param>
-    /// <param name="type">Float32 or BFloat16.</param>
+    /// <param name="x">Float32, BFloat16 or Float16.</param>
+    /// <param name="type">Float32 or BFloat16; if it is the type of x, x itself is returned.</param>
     /// <exception cref="ArgumentException">There is no such conversion.</exception>
     public static Tensor Forward(ComputeScope scope, Tensor x, DataType type)
     {
@@ -24,9 +25,10 @@ public static class Cast
             return x;
         }
 
-        if (!x.DataType.IsFloating() || !(type == DataType.Float32 || (type == DataType.BFloat16 && x.DataType == DataType.Float32)))
+        bool possible = type == DataType.Float32 ? x.DataType.IsFloating() : type == DataType.BFloat16 && x.DataType == DataType.Float32;
+        if (!possible)
         {
-            throw new ArgumentException($"{x.DataType} cannot be cast to {type}; casts go between Float32 and BFloat16, and from Float16 to Float32.", nameof(type));
+            throw new ArgumentException($"{x} cannot be cast to {type}; allowed are Float32 to BFloat16, and BFloat16 or Float16 to Float32.", nameof(type));
         }
 
         Tensor y = scope.New(x.Shape, type);
@@ -43,6 +45,6 @@ public static class Cast
     {
         public Tensor X { get; set; } = null!;
 
-        public override void Backward(ComputeScope scope) => scope.Backend.AddScaled(OutputGrad, 1f, scope.GradOf(X)!);
+        public override void Backward(ComputeScope scope) => scope.HandOnGrad(OutputGrad, X);
     }
 }

@@ -1,90 +1,172 @@
 namespace PureQLora.Core;
 
-/// <summary>What a backend must provide for <see cref="CrossEntropy"/>: logits exist for a chunk of tokens at a time.</summary>
+/// <summary>What a backend must provide for <see cref="CrossEntropy"/> besides products with the head.</summary>
+/// <remarks>Supervised tokens are numbered by "slots": slot s is token rows[s]. Kernels work on slots start … start + chunk − 1.</remarks>
 public interface ICrossEntropyKernels
 {
-    /// <summary>nll[t] = logSumExp[t] − logit[t, label[t]] with logits = hidden · headᵀ; 0 where the label is −100.</summary>
-    /// <param name="hidden">[tokens, hiddenSize]</param>
-    /// <param name="head">[vocabulary, hiddenSize]</param>
-    /// <param name="labels">Int32 [tokens], −100 or 0 … vocabulary − 1.</param>
-    /// <param name="nll">[tokens]</param>
-    /// <param name="logSumExp">[tokens], kept for backward.</param>
-    /// <param name="precision">Rounding of the operands of the product.</param>
-    void CrossEntropyForward(Tensor hidden, WeightMatrix head, Tensor labels, Tensor nll, Tensor logSumExp, Precision precision);
+    /// <summary>Lists the tokens whose label is not <see cref="CrossEntropy.Ignored"/>, in order.</summary>
+    /// <param name="labels">[tokens], Int32.</param>
+    /// <param name="vocabulary">Labels must be below this.</param>
+    /// <param name="rows">[tokens], Int32; the entries behind the returned number are undefined.</param>
+    /// <returns>How many there are.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A label is neither ignored nor in 0 … vocabulary − 1.</exception>
+    long CrossEntropyRows(Tensor labels, int vocabulary, Tensor rows);
 
-    /// <summary>dHidden += g · (softmax − onehot) · head; dHead += g · (softmax − onehot)ᵀ · hidden, over supervised tokens.</summary>
-    /// <param name="gradient">[1], ∂loss/∂(sum of nll) before scaling.</param>
-    /// <param name="scale">Factor on it, so that g = scale · gradient.</param>
+    /// <summary>chunk(i) = hidden(rows(start + i)).</summary>
     /// <param name="hidden">[tokens, hiddenSize]</param>
-    /// <param name="head">[vocabulary, hiddenSize]</param>
-    /// <param name="labels">Int32 [tokens]</param>
-    /// <param name="logSumExp">[tokens]</param>
-    /// <param name="dHidden">[tokens, hiddenSize] or null.</param>
-    /// <param name="dHead">[vocabulary, hiddenSize] or null.</param>
-    /// <param name="precision">Rounding of the operands of the products.</param>
-    void CrossEntropyBackward(
-        Tensor gradient, float scale, Tensor hidden, WeightMatrix head, Tensor labels, Tensor logSumExp, Tensor? dHidden, Tensor? dHead, Precision precision);
+    /// <param name="rows">[tokens], Int32.</param>
+    /// <param name="start">First slot.</param>
+    /// <param name="chunk">[chunk, hiddenSize]</param>
+    void CrossEntropyGather(Tensor hidden, Tensor rows, long start, Tensor chunk);
 
-    /// <summary>y[0] = scale · Σ x, summed in float64 in order.</summary>
-    void ScaledSum(Tensor x, float scale, Tensor y);
+    /// <summary>logSumExp(start + i) = log Σ exp(logits(i)); losses(row) = logSumExp − logits(i, label) with row = rows(start + i).</summary>
+    /// <param name="logits">[chunk, vocabulary]</param>
+    /// <param name="labels">[tokens], Int32.</param>
+    /// <param name="rows">[tokens], Int32.</param>
+    /// <param name="start">First slot.</param>
+    /// <param name="logSumExp">[tokens], by slot.</param>
+    /// <param name="losses">[tokens], by token.</param>
+    void CrossEntropyForward(Tensor logits, Tensor labels, Tensor rows, long start, Tensor logSumExp, Tensor losses);
+
+    /// <summary>loss = Σ losses / normalizer, summed in order in float64.</summary>
+    /// <param name="losses">[tokens]</param>
+    /// <param name="normalizer">Divides the sum.</param>
+    /// <param name="loss">[1]</param>
+    void CrossEntropySum(Tensor losses, float normalizer, Tensor loss);
+
+    /// <summary>In place: logits(i, v) becomes (exp(logits(i, v) − logSumExp) − [v = label]) · dLoss / normalizer.</summary>
+    /// <param name="logits">[chunk, vocabulary]</param>
+    /// <param name="labels">[tokens], Int32.</param>
+    /// <param name="rows">[tokens], Int32.</param>
+    /// <param name="start">First slot.</param>
+    /// <param name="logSumExp">[tokens], by slot.</param>
+    /// <param name="dLoss">[1]</param>
+    /// <param name="normalizer">Divides the gradient.</param>
+    void CrossEntropyBackward(Tensor logits, Tensor labels, Tensor rows, long start, Tensor logSumExp, Tensor dLoss, float normalizer);
+
+    /// <summary>dHidden(rows(start + i)) += chunk(i).</summary>
+    /// <param name="chunk">[chunk, hiddenSize]</param>
+    /// <param name="rows">[tokens], Int32.</param>
+    /// <param name="start">First slot.</param>
+    /// <param name="dHidden">[tokens, hiddenSize]</param>
+    void CrossEntropyScatter(Tensor chunk, Tensor rows, long start, Tensor dHidden);
 }
 
-/// <summary>Softmax cross entropy of a language model's head; the logits, [tokens, vocabulary], never exist whole.</summary>
-/// <remarks>Backward computes each chunk of logits again instead of keeping it (Hsu et al., arXiv:2410.10989, section 3.2).</remarks>
+/// <summary>
+/// Negative log-likelihood of labels under softmax(hidden · headᵀ). Logits exist for a chunk of tokens at a time, in both directions;
+/// tokens without a label are left out before the product.
+/// </summary>
 public static class CrossEntropy
 {
-    /// <summary>The label that asks for no prediction.</summary>
+    /// <summary>Label of a token that is not supervised.</summary>
     public const int Ignored = -100;
 
-    /// <summary>loss = Σ nll / normalizer over the tokens with a label.</summary>
-    /// <param name="scope">The pass.</param>
-    /// <param name="hidden">[tokens, hiddenSize], after the final norm.</param>
+    /// <summary>Bytes of logits that exist at once, within a factor that keeps the product efficient.</summary>
+    private const long LogitsBudget = 8L << 20;
+
+    /// <summary>A chunk is never smaller: each one reads the whole head.</summary>
+    private const long SmallestChunk = 16;
+
+    /// <summary>loss = Σ nll(token) / normalizer over the supervised tokens.</summary>
+    /// <param name="scope">The pass; its precision rounds the operands of the product.</param>
+    /// <param name="hidden">[tokens, hiddenSize], Float32: final hidden states.</param>
     /// <param name="head">[vocabulary, hiddenSize]</param>
-    /// <param name="labels">Int32 [tokens]: what each token must predict, or −100.</param>
-    /// <param name="normalizer">Supervised tokens of the whole accumulated batch.</param>
-    /// <returns>[1]</returns>
-    /// <exception cref="ArgumentException">The shapes do not fit, or a label is out of range.</exception>
+    /// <param name="labels">[tokens], Int32, already aligned: labels(t) is what hidden(t) predicts; <see cref="Ignored"/> where nothing is supervised.</param>
+    /// <param name="normalizer">Number of supervised tokens of the whole accumulated batch; above 0.</param>
+    /// <returns>[1], in nats.</returns>
+    /// <exception cref="ArgumentException">The shapes do not fit.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A label is outside the vocabulary, or the normalizer is not above 0.</exception>
     public static Tensor Forward(ComputeScope scope, Tensor hidden, WeightMatrix head, Tensor labels, float normalizer)
     {
-        (Tensor nll, Tensor logSumExp) = Losses(scope, hidden, head, labels);
-        Tensor loss = scope.New(new Shape(1));
-        scope.Backend.ScaledSum(nll, 1f / normalizer, loss);
-        if (scope.Tracks(loss, hidden, head.Dense, labels))
+        if (!(normalizer > 0f) || !float.IsFinite(normalizer))
         {
-            Node node = scope.Record<Node>(loss);
-            (node.Hidden, node.Head, node.Labels, node.LogSumExp, node.Scale) = (hidden, head, labels, logSumExp, 1f / normalizer);
+            throw new ArgumentOutOfRangeException(nameof(normalizer), normalizer, "The loss is divided by the number of supervised tokens, which is above 0.");
         }
 
+        Check(scope, hidden, head, labels);
+        Tensor loss = scope.New(new Shape(1));
+        Tensor rows = scope.New(labels.Shape, DataType.Int32);               // [tokens], token of each slot
+        Tensor logSumExp = scope.New(labels.Shape);                          // [tokens], by slot
+        long slots = scope.Backend.CrossEntropyRows(labels, head.OutDim, rows);
+        ComputeScope.Position mark = scope.Mark();
+        Tensor losses = Losses(scope, hidden, head, labels, rows, slots, logSumExp);
+        scope.Backend.CrossEntropySum(losses, normalizer, loss);
+        scope.Rewind(mark);
+        if (scope.Tracks(loss, hidden, head.Dense))
+        {
+            Node node = scope.Record<Node>(loss);
+            (node.Hidden, node.Head, node.Labels, node.Rows) = (hidden, head, labels, rows);
+            (node.LogSumExp, node.Slots, node.Normalizer) = (logSumExp, slots, normalizer);
+        }
+
+        GC.KeepAlive(head);
         return loss;
     }
 
-    /// <summary>Negative log-likelihood of every token's label; 0 where it is −100. Takes no part in autograd.</summary>
+    /// <summary>Negative log-likelihood of each label, in nats; 0 where the label is <see cref="Ignored"/>. No gradient.</summary>
+    /// <param name="scope">The pass.</param>
+    /// <param name="hidden">[tokens, hiddenSize], Float32.</param>
+    /// <param name="head">[vocabulary, hiddenSize]</param>
+    /// <param name="labels">[tokens], Int32.</param>
     /// <returns>[tokens]</returns>
-    /// <inheritdoc cref="Forward"/>
+    /// <exception cref="ArgumentException">The shapes do not fit.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A label is outside the vocabulary.</exception>
     public static Tensor TokenLosses(ComputeScope scope, Tensor hidden, WeightMatrix head, Tensor labels)
     {
-        Tensor nll = Losses(scope, hidden, head, labels).Nll;
-        GC.KeepAlive(hidden);
-        GC.KeepAlive(labels);
-        return nll;
+        Check(scope, hidden, head, labels);
+        ComputeScope.Position mark = scope.Mark();
+        Tensor rows = scope.New(labels.Shape, DataType.Int32);
+        Tensor logSumExp = scope.New(labels.Shape);
+        long slots = scope.Backend.CrossEntropyRows(labels, head.OutDim, rows);
+        Tensor losses = Losses(scope, hidden, head, labels, rows, slots, logSumExp);
+        GC.KeepAlive(head);
+        return scope.Rewind(mark, losses);
     }
 
-    private static (Tensor Nll, Tensor LogSumExp) Losses(ComputeScope scope, Tensor hidden, WeightMatrix head, Tensor labels)
+    /// <summary>Log-sum-exp of every slot and loss of every token, chunk by chunk.</summary>
+    private static Tensor Losses(ComputeScope scope, Tensor hidden, WeightMatrix head, Tensor labels, Tensor rows, long slots, Tensor logSumExp)
+    {
+        IBackend backend = scope.Backend;
+        Tensor losses = scope.Zeros(labels.Shape);                           // [tokens]
+        ComputeScope.Position mark = scope.Mark();
+        long chunk = ChunkOf(head, slots);
+        for (long start = 0; start < slots; start += chunk)
+        {
+            (_, Tensor logits) = Logits(scope, hidden, head, rows, start, Math.Min(chunk, slots - start));
+            backend.CrossEntropyForward(logits, labels, rows, start, logSumExp, losses);
+            scope.Rewind(mark);
+        }
+
+        return losses;
+    }
+
+    private static (Tensor Gathered, Tensor Logits) Logits(ComputeScope scope, Tensor hidden, WeightMatrix head, Tensor rows, long start, long count)
+    {
+        Tensor gathered = scope.New(new Shape(count, head.InDim));           // [chunk, hiddenSize]
+        Tensor logits = scope.New(new Shape(count, head.OutDim));            // [chunk, vocabulary]
+        scope.Backend.CrossEntropyGather(hidden, rows, start, gathered);
+        scope.Backend.WeightMatMul(gathered, head, transposeWeight: true, accumulate: false, logits, scope.Precision);
+        return (gathered, logits);
+    }
+
+    private static long ChunkOf(WeightMatrix head, long slots) =>
+        Math.Min(slots, Math.Max(SmallestChunk, LogitsBudget / sizeof(float) / head.OutDim));
+
+    private static void Check(ComputeScope scope, Tensor hidden, WeightMatrix head, Tensor labels)
     {
         ArgumentNullException.ThrowIfNull(scope);
         ArgumentNullException.ThrowIfNull(hidden);
         ArgumentNullException.ThrowIfNull(head);
         ArgumentNullException.ThrowIfNull(labels);
-        long tokens = hidden.Shape.Rows;
-        if (hidden.Shape.Columns != head.InDim || labels.Shape.Count != tokens)
+        if (hidden.Shape.Columns != head.InDim)
         {
-            throw new ArgumentException($"hidden is {hidden.Shape}, the head is {head} and there are {labels.Shape.Count} labels; they do not fit.", nameof(labels));
+            throw new ArgumentException($"The head is {head} but the rows of the hidden states, {hidden.Shape}, have {hidden.Shape.Columns} elements.", nameof(hidden));
         }
 
-        Tensor nll = scope.New(new Shape(tokens));
-        Tensor logSumExp = scope.New(new Shape(tokens));
-        scope.Backend.CrossEntropyForward(hidden, head, labels, nll, logSumExp, scope.Precision);
-        return (nll, logSumExp);
+        if (labels.DataType != DataType.Int32 || labels.Shape.Count != hidden.Shape.Rows)
+        {
+            throw new ArgumentException($"The labels are {labels}, the hidden states {hidden.Shape} need Int32[{hidden.Shape.Rows}].", nameof(labels));
+        }
     }
 
     private sealed class Node : TapeNode
@@ -95,11 +177,40 @@ public static class CrossEntropy
 
         public Tensor Labels { get; set; } = null!;
 
+        public Tensor Rows { get; set; } = null!;
+
         public Tensor LogSumExp { get; set; } = null!;
 
-        public float Scale { get; set; }
+        public long Slots { get; set; }
 
-        public override void Backward(ComputeScope scope) => scope.Backend.CrossEntropyBackward(
-            OutputGrad, Scale, Hidden, Head, Labels, LogSumExp, scope.GradOf(Hidden), scope.GradOf(Head.Dense), scope.Precision);
+        public float Normalizer { get; set; }
+
+        public override void Backward(ComputeScope scope)
+        {
+            IBackend backend = scope.Backend;
+            (Tensor? dHidden, Tensor? dHead) = (scope.GradOf(Hidden), scope.GradOf(Head.Dense));
+            ComputeScope.Position mark = scope.Mark();
+            long chunk = ChunkOf(Head, Slots);
+            for (long start = 0; start < Slots; start += chunk)
+            {
+                (Tensor gathered, Tensor logits) = Logits(scope, Hidden, Head, Rows, start, Math.Min(chunk, Slots - start));
+                backend.CrossEntropyBackward(logits, Labels, Rows, start, LogSumExp, OutputGrad, Normalizer);
+                if (dHead is not null)
+                {
+                    backend.MatMul(logits, true, gathered, false, 1f, accumulate: true, dHead, scope.Precision);
+                }
+
+                if (dHidden is not null)
+                {
+                    // The gathered rows are not needed any more; their gradient takes their place.
+                    backend.WeightMatMul(logits, Head, transposeWeight: false, accumulate: false, gathered, scope.Precision);
+                    backend.CrossEntropyScatter(gathered, Rows, start, dHidden);
+                }
+
+                scope.Rewind(mark);
+            }
+
+            GC.KeepAlive(Head);
+        }
     }
 }

@@ -1,8 +1,9 @@
 namespace PureQLora.Core;
 
-/// <summary>The low-rank branch of a linear layer: s · (dropout(x)·Aᵀ)·Bᵀ.</summary>
-/// <param name="A">Down-projection, Float32 [rank, inDim].</param>
-/// <param name="B">Up-projection, Float32 [outDim, rank].</param>
-/// <param name="Scale">s, dimensionless.</param>
-/// <param name="Dropout">Probability in [0, 1) that an element of x is dropped on its way into the branch, in training only.</param>
+/// <summary>A low-rank adapter beside a linear layer: scale · (dropout(x) · Aᵀ) · Bᵀ.</summary>
+/// <remarks>Hu et al., arXiv:2106.09685, eq. 3.</remarks>
+/// <param name="A">[rank, inDim], Float32.</param>
+/// <param name="B">[outDim, rank], Float32.</param>
+/// <param name="Scale">alpha / rank, or alpha / sqrt(rank) with rsLoRA.</param>
+/// <param name="Dropout">Share of the inputs that is set to 0 while training, in [0, 1); the others grow by 1 / (1 − share).</param>
 public readonly record struct LoraBranch(Tensor A, Tensor B, float Scale, float Dropout);

@@ -3,27 +3,31 @@ namespace PureQLora.Core;
 /// <summary>What a backend must provide for <see cref="MatMul"/>.</summary>
 public interface IMatMulKernels
 {
-    /// <summary>c = or += alpha · op(a) · op(b), batch by batch.</summary>
-    /// <param name="a">[…, m, k], or […, k, m] if transposed; a plain matrix serves every batch.</param>
-    /// <param name="transposeA">Take a transposed.</param>
-    /// <param name="b">[…, k, n], or […, n, k] if transposed; a plain matrix serves every batch.</param>
-    /// <param name="transposeB">Take b transposed.</param>
-    /// <param name="alpha">Factor on the product.</param>
-    /// <param name="accumulate">Add to c instead of overwriting it.</param>
-    /// <param name="c">[…, m, n]; a plain matrix sums over the batches.</param>
-    /// <param name="precision">Rounding of the operands.</param>
+    /// <summary>c = alpha · op(a) · op(b), or c += that where <paramref name="accumulate"/>; op transposes the last two dimensions if asked.</summary>
+    /// <remarks>
+    /// Leading dimensions are a batch. A plain matrix a or b serves every item of the batch; a plain matrix c over a batched a and b
+    /// receives the sum over the batch.
+    /// </remarks>
+    /// <param name="a">[…, m, k], or […, k, m] if transposed; any floating type.</param>
+    /// <param name="transposeA">Transpose a.</param>
+    /// <param name="b">[…, k, n], or […, n, k] if transposed; any floating type.</param>
+    /// <param name="transposeB">Transpose b.</param>
+    /// <param name="alpha">Factor of the product.</param>
+    /// <param name="accumulate">Add to c instead of writing it.</param>
+    /// <param name="c">[…, m, n], Float32.</param>
+    /// <param name="precision">Rounding of a and b.</param>
     void MatMul(Tensor a, bool transposeA, Tensor b, bool transposeB, float alpha, bool accumulate, Tensor c, Precision precision);
 }
 
-/// <summary>Matrix product over the last two dimensions: c = op(a) · op(b).</summary>
+/// <summary>Matrix product of the last two dimensions: c = op(a) · op(b).</summary>
 public static class MatMul
 {
-    /// <summary>Multiplies.</summary>
-    /// <param name="scope">The pass.</param>
+    /// <summary>Multiplies, batch by batch over the leading dimensions.</summary>
+    /// <param name="scope">The pass; its precision rounds the operands, sums are float32.</param>
     /// <param name="a">[…, m, k], or […, k, m] if transposed.</param>
-    /// <param name="b">[…, k, n], or […, n, k] if transposed. The leading dimensions of a and b are equal, or one is a plain matrix.</param>
-    /// <param name="transposeA">Take a transposed.</param>
-    /// <param name="transposeB">Take b transposed.</param>
+    /// <param name="b">[…, k, n], or […, n, k] if transposed; leading dimensions equal to a's, or either one a plain matrix.</param>
+    /// <param name="transposeA">Transpose a.</param>
+    /// <param name="transposeB">Transpose b.</param>
     /// <returns>[…, m, n]</returns>
     /// <exception cref="ArgumentException">The shapes do not fit.</exception>
     public static Tensor Forward(ComputeScope scope, Tensor a, Tensor b, bool transposeA = false, bool transposeB = false)
@@ -31,7 +35,7 @@ public static class MatMul
         ArgumentNullException.ThrowIfNull(scope);
         ArgumentNullException.ThrowIfNull(a);
         ArgumentNullException.ThrowIfNull(b);
-        Tensor c = scope.New(ResultShape(a.Shape, b.Shape, transposeA, transposeB));
+        Tensor c = scope.New(OutputShape(a, transposeA, b, transposeB));     // […, m, n]
         scope.Backend.MatMul(a, transposeA, b, transposeB, 1f, accumulate: false, c, scope.Precision);
         if (scope.Tracks(c, a, b))
         {
@@ -42,24 +46,29 @@ public static class MatMul
         return c;
     }
 
-    private static Shape ResultShape(Shape a, Shape b, bool transposeA, bool transposeB)
+    private static Shape OutputShape(Tensor a, bool transposeA, Tensor b, bool transposeB)
     {
-        if (a.Rank < 2 || b.Rank < 2)
+        (Shape left, Shape right) = (a.Shape, b.Shape);
+        bool fits = left.Rank >= 2 && right.Rank >= 2
+            && left[transposeA ? -2 : -1] == right[transposeB ? -1 : -2]
+            && (left.Rank == right.Rank || left.Rank == 2 || right.Rank == 2);
+        for (int i = 0; fits && left.Rank == right.Rank && i < left.Rank - 2; i++)
         {
-            throw new ArgumentException($"A matrix product takes matrices; these are {a} and {b}.", nameof(a));
+            fits = left[i] == right[i];
         }
 
-        (long m, long k) = transposeA ? (a[-1], a[-2]) : (a[-2], a[-1]);
-        (long inner, long n) = transposeB ? (b[-1], b[-2]) : (b[-2], b[-1]);
-        bool batchesFit = a.Rank == 2 || b.Rank == 2 || (a.Rank == b.Rank && a[0] == b[0] && (a.Rank == 3 || a[1] == b[1]));
-        if (k != inner || !batchesFit)
+        if (!fits)
         {
-            throw new ArgumentException($"{a}{(transposeA ? "ᵀ" : "")} and {b}{(transposeB ? "ᵀ" : "")} cannot be multiplied: inner dimensions {k} and {inner}.", nameof(b));
+            throw new ArgumentException(
+                $"{Describe(left, transposeA)} · {Describe(right, transposeB)} is no matrix product: inner extents and leading dimensions must be equal, or one operand a plain matrix.",
+                nameof(b));
         }
 
-        Shape outer = a.Rank >= b.Rank ? a : b;
-        return outer.With(-2, m).With(-1, n);
+        Shape batch = left.Rank >= right.Rank ? left : right;
+        return batch.With(-2, left[transposeA ? -1 : -2]).With(-1, right[transposeB ? -2 : -1]);
     }
+
+    private static string Describe(Shape shape, bool transpose) => transpose ? $"{shape}ᵀ" : shape.ToString();
 
     private sealed class Node : TapeNode
     {
@@ -74,30 +83,29 @@ public static class MatMul
         public override void Backward(ComputeScope scope)
         {
             IBackend backend = scope.Backend;
-            Tensor dc = OutputGrad;
             if (scope.GradOf(A) is { } da)
             {
-                // dA = dC · op(B)ᵀ, or its transpose op(B) · dCᵀ.
+                // d op(A) = dc · op(B)ᵀ
                 if (TransposeA)
                 {
-                    backend.MatMul(B, TransposeB, dc, true, 1f, accumulate: true, da, scope.Precision);
+                    backend.MatMul(B, TransposeB, OutputGrad, true, 1f, accumulate: true, da, scope.Precision);
                 }
                 else
                 {
-                    backend.MatMul(dc, false, B, !TransposeB, 1f, accumulate: true, da, scope.Precision);
+                    backend.MatMul(OutputGrad, false, B, !TransposeB, 1f, accumulate: true, da, scope.Precision);
                 }
             }
 
             if (scope.GradOf(B) is { } db)
             {
-                // dB = op(A)ᵀ · dC, or its transpose dCᵀ · op(A).
+                // d op(B) = op(A)ᵀ · dc
                 if (TransposeB)
                 {
-                    backend.MatMul(dc, true, A, TransposeA, 1f, accumulate: true, db, scope.Precision);
+                    backend.MatMul(OutputGrad, true, A, TransposeA, 1f, accumulate: true, db, scope.Precision);
                 }
                 else
                 {
-                    backend.MatMul(A, !TransposeA, dc, false, 1f, accumulate: true, db, scope.Precision);
+                    backend.MatMul(A, !TransposeA, OutputGrad, false, 1f, accumulate: true, db, scope.Precision);
                 }
             }
         }

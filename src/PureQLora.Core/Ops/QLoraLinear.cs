@@ -1,105 +1,126 @@
 namespace PureQLora.Core;
 
-/// <summary>What a backend must provide for <see cref="QLoraLinear"/> besides <see cref="IMatMulKernels"/>.</summary>
+/// <summary>What a backend must provide for <see cref="QLoraLinear"/> besides matrix products.</summary>
 public interface IQLoraLinearKernels
 {
-    /// <summary>y = or += x · op(W): with the weight transposed y = x·Wᵀ (forward), else y = x·W (input gradient).</summary>
-    /// <param name="x">[…, inDim] if transposed, else […, outDim].</param>
-    /// <param name="weight">[outDim, inDim], dense of any floating type or quantised.</param>
-    /// <param name="transposeWeight">Forward or input gradient.</param>
-    /// <param name="accumulate">Add to y instead of overwriting it.</param>
-    /// <param name="y">[…, outDim] if transposed, else […, inDim].</param>
-    /// <param name="precision">Rounding of the operands.</param>
-    void WeightMatMul(Tensor x, WeightMatrix weight, bool transposeWeight, bool accumulate, Tensor y, Precision precision);
+    /// <summary>y += bias, row by row.</summary>
+    /// <param name="bias">[outDim]</param>
+    /// <param name="y">[…, outDim]</param>
+    void LinearBias(Tensor bias, Tensor y);
 
-    /// <summary>Every row of y becomes the bias.</summary>
-    /// <param name="bias">[width]</param>
-    /// <param name="y">[…, width]</param>
-    void FillRows(Tensor bias, Tensor y);
-
-    /// <summary>sum += Σ over rows of x, in float32 partial sums of a fixed number of rows.</summary>
-    /// <param name="x">[…, width]</param>
-    /// <param name="sum">[width]</param>
-    void AddRowSums(Tensor x, Tensor sum);
-
-    /// <summary>y = or += x · mask / (1 − probability); element i is kept iff <see cref="RandomState.Uniform"/>(key, i) ≥ probability.</summary>
-    void Dropout(Tensor x, ulong key, float probability, bool accumulate, Tensor y);
+    /// <summary>dBias += Σ over rows of dy.</summary>
+    /// <param name="dy">[…, outDim]</param>
+    /// <param name="dBias">[outDim]</param>
+    void LinearBiasBackward(Tensor dy, Tensor dBias);
 }
 
-/// <summary>Linear layer with an optional low-rank adapter: y = x·Wᵀ + bias + s·(dropout(x)·Aᵀ)·Bᵀ; W may be quantised and is then frozen.</summary>
-/// <remarks>LoRA: Hu et al., arXiv:2106.09685, eq. 3. QLoRA: Dettmers et al., arXiv:2305.14314, eq. 5.</remarks>
+/// <summary>
+/// A linear layer over a dense or quantised weight with an optional low-rank adapter:
+/// y = x · Wᵀ + bias + s · (dropout(x) · Aᵀ) · Bᵀ.
+/// </summary>
+/// <remarks>
+/// Dettmers et al., arXiv:2305.14314, eq. 5. A quantised weight is frozen and is dequantised inside the product, never as a whole.
+/// Dropout acts on the adapter's input only, and only in a pass that records gradients.
+/// </remarks>
 public static class QLoraLinear
 {
-    /// <summary>Applies the layer to every row.</summary>
-    /// <param name="scope">The pass; dropout happens only while it records.</param>
-    /// <param name="x">[…, inDim]</param>
+    /// <summary>Applies the layer to every row of x.</summary>
+    /// <param name="scope">The pass; its precision rounds the operands of all products, its random state chooses the dropout mask.</param>
+    /// <param name="x">[…, inDim], Float32.</param>
     /// <param name="weight">[outDim, inDim]</param>
-    /// <param name="bias">Float32 [outDim], or null.</param>
-    /// <param name="adapter">The branch, or null.</param>
+    /// <param name="bias">[outDim], Float32, or null.</param>
+    /// <param name="adapter">The low-rank branch, or null.</param>
     /// <returns>[…, outDim]</returns>
-    /// <exception cref="ArgumentException">The shapes do not fit.</exception>
+    /// <exception cref="ArgumentException">The shapes do not fit, or the dropout is not in [0, 1).</exception>
     public static Tensor Forward(ComputeScope scope, Tensor x, WeightMatrix weight, Tensor? bias = null, LoraBranch? adapter = null)
     {
         ArgumentNullException.ThrowIfNull(scope);
         ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(weight);
         Check(x, weight, bias, adapter);
-        Tensor y = scope.New(x.Shape.With(-1, weight.OutDim));
+        IBackend backend = scope.Backend;
+        Tensor y = scope.New(x.Shape.With(-1, weight.OutDim));               // […, outDim]
+        backend.WeightMatMul(x, weight, transposeWeight: true, accumulate: false, y, scope.Precision);
         if (bias is not null)
         {
-            scope.Backend.FillRows(bias, y);
+            backend.LinearBias(bias, y);
         }
 
-        scope.Backend.WeightMatMul(x, weight, transposeWeight: true, accumulate: bias is not null, y, scope.Precision);
-        (Tensor? down, ulong key) = (null, 0);
-        float dropout = scope.RecordsGradients ? adapter?.Dropout ?? 0f : 0f;
-        if (adapter is { } branch)
+        Tensor? down = null;                                                 // […, rank], kept for backward
+        ulong key = 0;
+        if (adapter is { } lora)
         {
-            key = dropout > 0 ? scope.Random.NextKey() : 0;
-            down = scope.New(x.Shape.With(-1, branch.A.Shape[0]));               // […, rank]
-            scope.Backend.MatMul(Rows(scope, Dropped(scope, x, key, dropout)), false, branch.A, true, 1f, false, Rows(scope, down), scope.Precision);
-            scope.Backend.MatMul(Rows(scope, down), false, branch.B, true, branch.Scale, true, Rows(scope, y), scope.Precision);
+            bool drops = lora.Dropout > 0f && scope.RecordsGradients;
+            key = drops ? scope.Random.NextKey() : 0;
+            lora = lora with { Dropout = drops ? lora.Dropout : 0f };
+            adapter = lora;
+            down = scope.New(x.Shape.With(-1, lora.A.Shape[0]));
+            Adapt(scope, x, lora, key, down, y);
         }
 
-        if (scope.Tracks(y, x, weight.Dense, bias, adapter?.A, adapter?.B))
+        if (scope.Tracks(y, x, bias, weight.Dense, adapter?.A, adapter?.B))
         {
             Node node = scope.Record<Node>(y);
-            (node.X, node.Weight, node.Bias, node.Adapter, node.Down, node.Key, node.DropoutProbability) = (x, weight, bias, adapter, down, key, dropout);
+            (node.X, node.Weight, node.Bias, node.Adapter, node.Down, node.Key) = (x, weight, bias, adapter, down, key);
         }
 
+        GC.KeepAlive(weight);
         return y;
     }
+
+    /// <summary>down = dropout(x) · Aᵀ; y += s · down · Bᵀ.</summary>
+    private static void Adapt(ComputeScope scope, Tensor x, in LoraBranch lora, ulong key, Tensor down, Tensor y)
+    {
+        ComputeScope.Position mark = scope.Mark();
+        Tensor input = Rows(scope, Dropped(scope, x, lora, key));            // [tokens, inDim]
+        Tensor low = Rows(scope, down);                                      // [tokens, rank]
+        scope.Backend.MatMul(input, false, lora.A, true, 1f, accumulate: false, low, scope.Precision);
+        scope.Backend.MatMul(low, false, lora.B, true, lora.Scale, accumulate: true, Rows(scope, y), scope.Precision);
+        scope.Rewind(mark);
+    }
+
+    private static Tensor Dropped(ComputeScope scope, Tensor x, in LoraBranch lora, ulong key)
+    {
+        if (lora.Dropout == 0f)
+        {
+            return x;
+        }
+
+        Tensor dropped = scope.New(x.Shape);                                 // […, inDim]
+        scope.Backend.DropoutForward(x, key, lora.Dropout, dropped);
+        return dropped;
+    }
+
+    private static Tensor Rows(ComputeScope scope, Tensor tensor) =>
+        scope.View(tensor, new Shape(tensor.Shape.Rows, tensor.Shape.Columns));
 
     private static void Check(Tensor x, WeightMatrix weight, Tensor? bias, LoraBranch? adapter)
     {
         if (x.Shape.Columns != weight.InDim)
         {
-            throw new ArgumentException($"x is {x.Shape} but the weight, {weight}, takes {weight.InDim} features.", nameof(x));
+            throw new ArgumentException($"The weight is {weight} but the rows of x, {x.Shape}, have {x.Shape.Columns} elements.", nameof(x));
         }
 
-        if (bias is not null && bias.Shape.Count != weight.OutDim)
+        if (bias is not null && (bias.Shape.Count != weight.OutDim || bias.DataType != DataType.Float32))
         {
-            throw new ArgumentException($"The bias is {bias.Shape} but the weight, {weight}, gives {weight.OutDim} features.", nameof(bias));
+            throw new ArgumentException($"The bias is {bias}, the weight {weight} needs Float32[{weight.OutDim}].", nameof(bias));
         }
 
-        if (adapter is { } branch && (branch.A.Shape[-1] != weight.InDim || branch.B.Shape[0] != weight.OutDim || branch.A.Shape[0] != branch.B.Shape[-1]))
+        if (adapter is not { } lora)
         {
-            throw new ArgumentException($"lora_A is {branch.A.Shape} and lora_B is {branch.B.Shape}; a weight {weight} needs [rank, {weight.InDim}] and [{weight.OutDim}, rank].", nameof(adapter));
+            return;
         }
-    }
 
-    private static Tensor Rows(ComputeScope scope, Tensor x) => x.Shape.Rank == 2 ? x : scope.View(x, new Shape(x.Shape.Rows, x.Shape.Columns));
-
-    private static Tensor Dropped(ComputeScope scope, Tensor x, ulong key, float probability)
-    {
-        if (probability == 0)
+        (Shape a, Shape b) = (lora.A.Shape, lora.B.Shape);
+        if (a.Rank != 2 || b.Rank != 2 || a[1] != weight.InDim || b[0] != weight.OutDim || a[0] != b[1])
         {
-            return x;
+            throw new ArgumentException($"The adapter's A {a} and B {b} do not fit the weight {weight}: [rank, inDim] and [outDim, rank].", nameof(adapter));
         }
 
-        Tensor dropped = scope.New(x.Shape);
-        scope.Backend.Dropout(x, key, probability, accumulate: false, dropped);
-        return dropped;
+        if (lora.Dropout is not (>= 0f and < 1f))
+        {
+            throw new ArgumentException($"The adapter's dropout is {lora.Dropout}, allowed 0 to below 1.", nameof(adapter));
+        }
     }
 
     private sealed class Node : TapeNode
@@ -116,64 +137,75 @@ public static class QLoraLinear
 
         public ulong Key { get; set; }
 
-        public float DropoutProbability { get; set; }
-
         public override void Backward(ComputeScope scope)
         {
             IBackend backend = scope.Backend;
-            Tensor dy = Rows(scope, OutputGrad);                                 // [rows, outDim]
+            Tensor? dx = scope.GradOf(X);
             if (scope.GradOf(Bias) is { } dBias)
             {
-                backend.AddRowSums(dy, dBias);
+                backend.LinearBiasBackward(OutputGrad, dBias);
             }
 
-            if (scope.GradOf(Weight.Dense) is { } dWeight)
-            {
-                backend.MatMul(dy, true, Rows(scope, X), false, 1f, true, dWeight, scope.Precision);
-            }
-
-            if (Adapter is { } branch)
-            {
-                BackwardBranch(scope, branch, dy);
-            }
-
-            if (scope.GradOf(X) is { } dx)
+            if (dx is not null)
             {
                 backend.WeightMatMul(OutputGrad, Weight, transposeWeight: false, accumulate: true, dx, scope.Precision);
             }
+
+            Tensor? dWeight = scope.GradOf(Weight.Dense);
+            (Tensor? da, Tensor? db) = (scope.GradOf(Adapter?.A), scope.GradOf(Adapter?.B));
+
+            // What follows is working memory of this node; the gradients above outlive it.
+            ComputeScope.Position mark = scope.Mark();
+            Tensor dy = Rows(scope, OutputGrad);                             // [tokens, outDim]
+            if (dWeight is not null)
+            {
+                backend.MatMul(dy, true, Rows(scope, X), false, 1f, accumulate: true, dWeight, scope.Precision);
+            }
+
+            if (Adapter is { } lora)
+            {
+                BackwardAdapter(scope, lora, dy, dx, da, db);
+            }
+
+            scope.Rewind(mark);
+            GC.KeepAlive(Weight);
         }
 
-        private void BackwardBranch(ComputeScope scope, LoraBranch branch, Tensor dy)
+        private void BackwardAdapter(ComputeScope scope, in LoraBranch lora, Tensor dy, Tensor? dx, Tensor? da, Tensor? db)
         {
             IBackend backend = scope.Backend;
-            Tensor down = Rows(scope, Down!);                                    // [rows, rank]
-            if (scope.GradOf(branch.B) is { } db)
+            if (db is not null)
             {
-                backend.MatMul(dy, true, down, false, branch.Scale, true, db, scope.Precision);
+                backend.MatMul(dy, true, Rows(scope, Down!), false, lora.Scale, accumulate: true, db, scope.Precision);
             }
 
-            Tensor dDown = scope.New(down.Shape);                                // s · dy · B
-            backend.MatMul(dy, false, branch.B, false, branch.Scale, false, dDown, scope.Precision);
-            if (scope.GradOf(branch.A) is { } da)
-            {
-                Tensor input = Rows(scope, Dropped(scope, X, Key, DropoutProbability));
-                backend.MatMul(dDown, true, input, false, 1f, true, da, scope.Precision);
-            }
-
-            if (scope.GradOf(X) is not { } dx)
+            if (da is null && dx is null)
             {
                 return;
             }
 
-            if (DropoutProbability == 0)
+            Tensor dDown = scope.New(new Shape(dy.Shape[0], lora.A.Shape[0]));       // [tokens, rank]
+            backend.MatMul(dy, false, lora.B, false, lora.Scale, accumulate: false, dDown, scope.Precision);
+            if (da is not null)
             {
-                backend.MatMul(dDown, false, branch.A, false, 1f, true, Rows(scope, dx), scope.Precision);
+                Tensor input = Rows(scope, Dropped(scope, X, lora, Key));            // [tokens, inDim], the mask of forward
+                backend.MatMul(dDown, true, input, false, 1f, accumulate: true, da, scope.Precision);
+            }
+
+            if (dx is null)
+            {
                 return;
             }
 
-            Tensor dDropped = scope.New(X.Shape);
-            backend.MatMul(dDown, false, branch.A, false, 1f, false, Rows(scope, dDropped), scope.Precision);
-            backend.Dropout(dDropped, Key, DropoutProbability, accumulate: true, dx);
+            if (lora.Dropout == 0f)
+            {
+                backend.MatMul(dDown, false, lora.A, false, 1f, accumulate: true, Rows(scope, dx), scope.Precision);
+                return;
+            }
+
+            Tensor dInput = scope.New(new Shape(dy.Shape[0], lora.A.Shape[1]));      // [tokens, inDim]
+            backend.MatMul(dDown, false, lora.A, false, 1f, accumulate: false, dInput, scope.Precision);
+            backend.DropoutBackward(dInput, Key, lora.Dropout, dx);
         }
     }
 }

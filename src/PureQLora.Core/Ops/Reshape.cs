@@ -1,20 +1,20 @@
 namespace PureQLora.Core;
 
-/// <summary>The same elements in the same order under another shape; shares memory with its input.</summary>
+/// <summary>The same elements in the same order under another shape. Nothing is copied: the result shares the memory of its input.</summary>
 public static class Reshape
 {
-    /// <summary>Sees x as another shape.</summary>
+    /// <summary>y = x, seen as another shape.</summary>
     /// <param name="scope">The pass.</param>
-    /// <param name="x">Any type.</param>
+    /// <param name="x">Any shape and type.</param>
     /// <param name="shape">As many elements as x.</param>
-    /// <exception cref="ArgumentException">The counts differ.</exception>
+    /// <exception cref="ArgumentException">Another number of elements.</exception>
     public static Tensor Forward(ComputeScope scope, Tensor x, Shape shape)
     {
         ArgumentNullException.ThrowIfNull(scope);
         ArgumentNullException.ThrowIfNull(x);
-        if (shape.Count != x.Shape.Count)
+        if (x.Shape.Count != shape.Count)
         {
-            throw new ArgumentException($"{x.Shape} has {x.Shape.Count} elements and {shape} has {shape.Count}; a reshape keeps them all.", nameof(shape));
+            throw new ArgumentException($"{x.Shape} has {x.Shape.Count} elements and cannot become {shape}, which has {shape.Count}.", nameof(shape));
         }
 
         Tensor y = scope.View(x, shape);
@@ -30,17 +30,6 @@ public static class Reshape
     {
         public Tensor X { get; set; } = null!;
 
-        public override void Backward(ComputeScope scope)
-        {
-            // The first gradient to arrive is handed on as it is; later ones are added to it.
-            if (X.Grad is null)
-            {
-                X.Grad = scope.View(OutputGrad, X.Shape);
-            }
-            else
-            {
-                scope.Backend.AddScaled(OutputGrad, 1f, X.Grad);
-            }
-        }
+        public override void Backward(ComputeScope scope) => scope.HandOnGrad(OutputGrad, X);
     }
 }

@@ -13,21 +13,21 @@ public sealed unsafe class QuantizedMatrix : IDisposable
     private readonly CpuStorage _codes;
     private readonly CpuStorage _scales;
     private readonly CpuStorage _zeros;
-    private readonly int[]? _groupIndex;
-    private readonly CpuStorage? _groupIndexCopy;
+    private readonly CpuStorage? _groupIndex;
 
-    private QuantizedMatrix(int outDim, int inDim, int bits, int groupSize, int[]? groupIndex)
+    private QuantizedMatrix(int outDim, int inDim, int bits, int groupSize, ReadOnlySpan<int> groupIndex)
     {
-        (OutDim, InDim, Bits, GroupSize, _groupIndex) = (outDim, inDim, bits, groupSize, groupIndex);
+        (OutDim, InDim, Bits, GroupSize) = (outDim, inDim, bits, groupSize);
         Groups = (inDim + groupSize - 1) / groupSize;
         RowBytes = ((((long)inDim * bits) + 31) / 32) * 4;
         _codes = new CpuStorage(checked(RowBytes * outDim));
         _scales = new CpuStorage(checked((long)outDim * Groups * sizeof(float)));
         _zeros = new CpuStorage(checked((long)outDim * Groups));
-        if (groupIndex is not null)
+        if (!groupIndex.IsEmpty)
         {
-            _groupIndexCopy = new CpuStorage((long)inDim * sizeof(int));
-            groupIndex.CopyTo(new Span<int>(_groupIndexCopy.Pointer, inDim));
+            // Native memory like the rest, so that kernels on bare pointers need not pin it.
+            _groupIndex = new CpuStorage((long)inDim * sizeof(int));
+            groupIndex.CopyTo(new Span<int>(_groupIndex.Pointer, inDim));
         }
     }
 
@@ -50,10 +50,10 @@ public sealed unsafe class QuantizedMatrix : IDisposable
     public long RowBytes { get; }
 
     /// <summary>Group of each input column, or empty where column j simply belongs to group j / GroupSize.</summary>
-    public ReadOnlySpan<int> GroupIndex => _groupIndex;
+    public ReadOnlySpan<int> GroupIndex => _groupIndex is null ? default : new(GroupIndexPointer, InDim);
 
     /// <summary>Memory of codes, scales, zero points and group index.</summary>
-    public long ByteLength => _codes.ByteLength + _scales.ByteLength + _zeros.ByteLength + ((_groupIndex?.Length ?? 0) * sizeof(int));
+    public long ByteLength => _codes.ByteLength + _scales.ByteLength + _zeros.ByteLength + (_groupIndex?.ByteLength ?? 0);
 
     /// <summary>Value of one weight.</summary>
     public float this[int row, int column]
@@ -65,13 +65,13 @@ public sealed unsafe class QuantizedMatrix : IDisposable
         }
     }
 
-    internal int* GroupIndexPointer => _groupIndexCopy is null ? null : (int*)_groupIndexCopy.Pointer;
-
     internal byte* Codes => _codes.Pointer;
 
     internal float* Scales => (float*)_scales.Pointer;
 
     internal byte* Zeros => _zeros.Pointer;
+
+    internal int* GroupIndexPointer => _groupIndex is null ? null : (int*)_groupIndex.Pointer;
 
     /// <summary>Packs codes that come one a byte.</summary>
     /// <param name="outDim">Rows.</param>
@@ -110,7 +110,7 @@ public sealed unsafe class QuantizedMatrix : IDisposable
     }
 
     /// <summary>Group of an input column.</summary>
-    public int GroupOf(int column) => _groupIndex is null ? column / GroupSize : _groupIndex[column];
+    public int GroupOf(int column) => _groupIndex is null ? column / GroupSize : GroupIndexPointer[column];
 
     /// <summary>Scale of a row's group.</summary>
     public float Scale(int row, int group) => Scales[((long)row * Groups) + group];
@@ -152,9 +152,10 @@ public sealed unsafe class QuantizedMatrix : IDisposable
     public void DequantizeRow(int row, Span<float> destination)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(destination.Length, InDim);
-        fixed (float* pointer = destination)
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)row, (uint)OutDim);
+        fixed (float* target = destination)
         {
-            new QuantizedView(this).Dequantize(row, 0, InDim, pointer);
+            new QuantizedRows(this, SimdLevel.Vector512).Dequantize(row, 0, InDim, target);
         }
 
         GC.KeepAlive(this);
@@ -166,14 +167,14 @@ public sealed unsafe class QuantizedMatrix : IDisposable
         _codes.Dispose();
         _scales.Dispose();
         _zeros.Dispose();
-        _groupIndexCopy?.Dispose();
+        _groupIndex?.Dispose();
     }
 
-    private static int[]? CheckGroupIndex(ReadOnlySpan<int> groupIndex, int inDim, int groupSize, int groups)
+    private static ReadOnlySpan<int> CheckGroupIndex(ReadOnlySpan<int> groupIndex, int inDim, int groupSize, int groups)
     {
         if (groupIndex.IsEmpty)
         {
-            return null;
+            return default;
         }
 
         if (groupIndex.Length != inDim)
@@ -192,7 +193,7 @@ public sealed unsafe class QuantizedMatrix : IDisposable
             trivial &= groupIndex[column] == column / groupSize;
         }
 
-        return trivial ? null : groupIndex.ToArray();
+        return trivial ? default : groupIndex;
     }
 
     private void Pack(ReadOnlySpan<byte> codes)

@@ -49,6 +49,9 @@ public sealed class Tensor
     /// <summary>∂loss/∂this in float32, of the same shape; null as long as nothing flowed into it or none is required.</summary>
     public Tensor? Grad { get; internal set; }
 
+    /// <summary>Place among the tensors of its scope; beyond all of them if it belongs to none.</summary>
+    internal int ScopeIndex { get; init; } = int.MaxValue;
+
     /// <summary>All elements as floats, in host memory.</summary>
     /// <exception cref="InvalidOperationException">Another type, not on the host, or too long for a span.</exception>
     public unsafe Span<float> Floats => new(Host(DataType.Float32), SpanLength());

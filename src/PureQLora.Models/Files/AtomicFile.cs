@@ -51,7 +51,7 @@ public static class AtomicFile
         catch (Exception exception)
         {
             Delete(temporary);
-            if (exception is IOException or UnauthorizedAccessException)
+            if (IsOfTheDisk(exception))
             {
                 throw new UserErrorException(
                     $"{path} could not be written ({exception.Message}); whatever had that name before is unchanged. Free space or choose another place, then run it again.",
@@ -61,6 +61,10 @@ public static class AtomicFile
             throw;
         }
     }
+
+    // .NET reports a file beyond what the file system or a limit allows (EFBIG) as a bad argument of FileStream's.
+    private static bool IsOfTheDisk(Exception exception) =>
+        exception is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException { ParamName: "value" };
 
     private static void WriteAndFlush(string temporary, Action<Stream> write, Func<Stream, Stream> wrap)
     {

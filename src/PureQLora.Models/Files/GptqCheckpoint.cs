@@ -60,8 +60,14 @@ public static class GptqCheckpoint
     /// <c>g_idx</c> only then.
     /// </param>
     /// <param name="layers">By module name; layers that are left out stay dense.</param>
+    /// <param name="replaced">Dense tensors by name that are written in place of the source's, in the source's type; null for none.</param>
     /// <exception cref="UserErrorException">A layer does not fit the format, or the disk is full.</exception>
-    public static void Write(string folder, HuggingFaceCheckpoint source, GptqConfig settings, IReadOnlyDictionary<string, QuantizedMatrix> layers)
+    public static void Write(
+        string folder,
+        HuggingFaceCheckpoint source,
+        GptqConfig settings,
+        IReadOnlyDictionary<string, QuantizedMatrix> layers,
+        IReadOnlyDictionary<string, Tensor>? replaced = null)
     {
         ArgumentNullException.ThrowIfNull(source);
         ArgumentNullException.ThrowIfNull(settings);
@@ -89,7 +95,7 @@ public static class GptqCheckpoint
             }
             else
             {
-                writer.Add(name, source.Get(name));
+                writer.Add(name, replaced?.GetValueOrDefault(name) ?? source.Get(name), source.Info(name).Type);
             }
         }
 

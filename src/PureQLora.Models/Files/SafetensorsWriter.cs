@@ -67,8 +67,21 @@ public sealed class SafetensorsWriter
         Add(name, storedAs, shape, stream => WriteRounded(name, values.Span, storedAs, stream));
     }
 
+    /// <summary>Adds floats that are made when the file is written, so that only one such tensor need exist at a time.</summary>
+    /// <inheritdoc cref="AddFloats(string, ReadOnlyMemory{float}, ReadOnlySpan{long}, SafetensorsType)"/>
+    public void AddFloats(string name, Func<float[]> values, ReadOnlySpan<long> shape, SafetensorsType storedAs = SafetensorsType.F32)
+    {
+        ArgumentNullException.ThrowIfNull(values);
+        if (storedAs is not (SafetensorsType.F32 or SafetensorsType.BF16 or SafetensorsType.F16))
+        {
+            throw new ArgumentException($"Floats cannot be stored as {storedAs}; allowed are F32, BF16 and F16.", nameof(storedAs));
+        }
+
+        Add(name, storedAs, shape, stream => WriteRounded(name, values(), storedAs, stream));
+    }
+
     /// <summary>Adds 32-bit integers.</summary>
-    /// <inheritdoc cref="AddFloats"/>
+    /// <inheritdoc cref="AddFloats(string, ReadOnlyMemory{float}, ReadOnlySpan{long}, SafetensorsType)"/>
     public void AddInts(string name, ReadOnlyMemory<int> values, ReadOnlySpan<long> shape)
     {
         RequireCount(values.Length, shape);
@@ -76,7 +89,7 @@ public sealed class SafetensorsWriter
     }
 
     /// <summary>Adds raw little-endian elements of any type.</summary>
-    /// <inheritdoc cref="AddFloats"/>
+    /// <inheritdoc cref="AddFloats(string, ReadOnlyMemory{float}, ReadOnlySpan{long}, SafetensorsType)"/>
     /// <param name="name">The name in the file.</param>
     /// <param name="type">What the bytes are.</param>
     /// <param name="bytes">All elements, row-major.</param>

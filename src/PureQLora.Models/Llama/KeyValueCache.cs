@@ -8,6 +8,7 @@ public sealed class KeyValueCache : IDisposable
     private readonly Tensor[] _keys;      // a layer: [batch, capacity, kvHeads, headDim]
     private readonly Tensor[] _values;
     private readonly Storage[] _storage;
+    private readonly IBackend _backend;
 
     /// <summary>Allocates an empty cache.</summary>
     /// <param name="backend">Where attention will run.</param>
@@ -30,11 +31,11 @@ public sealed class KeyValueCache : IDisposable
             _values[layer] = new Tensor(shape, DataType.Float32, _storage[(2 * layer) + 1]);
         }
 
-        (Batch, Capacity) = (batch, capacity);
+        (_backend, Batch, Capacity) = (backend, batch, capacity);
     }
 
     /// <summary>Sequences generated together.</summary>
-    public int Batch { get; }
+    public int Batch { get; private set; }
 
     /// <summary>Longest sequence.</summary>
     public int Capacity { get; }
@@ -65,6 +66,18 @@ public sealed class KeyValueCache : IDisposable
     /// <summary>Counts the tokens that every layer has appended.</summary>
     internal void Advance(int tokens) => Length += tokens;
 
+    /// <summary>Ends a sequence: the last one takes its place and the batch becomes one smaller.</summary>
+    internal void RemoveRow(int row)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)row, (uint)Batch);
+        Batch--;
+        for (int layer = 0; layer < _keys.Length; layer++)
+        {
+            _keys[layer] = RemoveRow(_keys[layer], row);
+            _values[layer] = RemoveRow(_values[layer], row);
+        }
+    }
+
     /// <summary>Forgets everything.</summary>
     public void Clear() => Length = 0;
 
@@ -75,5 +88,16 @@ public sealed class KeyValueCache : IDisposable
         {
             storage.Dispose();
         }
+    }
+
+    private Tensor RemoveRow(Tensor buffer, int row)
+    {
+        if (row != Batch && Length > 0)
+        {
+            long token = buffer.Shape[2] * buffer.Shape[3] * sizeof(float);
+            _backend.Move(buffer.Storage, Batch * Capacity * token, buffer.Storage, row * Capacity * token, Length * token);
+        }
+
+        return buffer.ViewRows(0, Batch);
     }
 }

@@ -34,8 +34,8 @@ public static class LoraMerge
     }
 
     /// <summary>
-    /// Folds every adapter into its weight; a quantised weight is rounded to nearest again with its own bits and groups, and the error
-    /// that this brings is reported.
+    /// Folds every adapter into its weight; a quantised weight is rounded to nearest again with its own bits, symmetry and group
+    /// size (groups of neighbouring columns), and the error that this brings is reported.
     /// </summary>
     /// <returns>For each re-quantised layer the relative error ‖Q(W + s·B·A) − (W + s·B·A)‖ / ‖W + s·B·A‖.</returns>
     public static IReadOnlyList<(string Layer, double RelativeError)> MergeQuantized(LlamaModel model)
@@ -51,13 +51,41 @@ public static class LoraMerge
                 continue;
             }
 
-            GptqOptions options = new() { Bits = before.Bits, GroupSize = before.GroupSize };
+            GptqOptions options = new() { Bits = before.Bits, GroupSize = before.GroupSize, Symmetric = IsSymmetric(before) };
             QuantizedMatrix after = RoundToNearestQuantizer.Quantize(merged, before.OutDim, options, layer.Name).ToMatrix();
             errors.Add((layer.Name, RelativeError(after.Dequantize(), merged)));
             layer.Merge(new WeightMatrix(after));
         }
 
         return errors;
+    }
+
+    /// <summary>W + s·B·A in float32, computed in float64, of a layer that has an adapter; nothing is changed.</summary>
+    /// <param name="layer">Dense or quantised, with an adapter.</param>
+    /// <returns>[outDim, inDim]</returns>
+    /// <exception cref="ArgumentException">The layer has no adapter.</exception>
+    public static float[] MergedWeight(LinearLayer layer)
+    {
+        ArgumentNullException.ThrowIfNull(layer);
+        return layer.Adapter is null ? throw new ArgumentException($"{layer.Name} has no adapter.", nameof(layer)) : Merged(layer);
+    }
+
+    // Readers with fast kernels for symmetric checkpoints never look at the zero points, so a grid must stay what the file says.
+    private static bool IsSymmetric(QuantizedMatrix matrix)
+    {
+        int middle = 1 << (matrix.Bits - 1);
+        for (int row = 0; row < matrix.OutDim; row++)
+        {
+            for (int group = 0; group < matrix.Groups; group++)
+            {
+                if (matrix.Zero(row, group) != middle)
+                {
+                    return false;
+                }
+            }
+        }
+
+        return true;
     }
 
     private static double RelativeError(float[] actual, float[] expected)

@@ -25,6 +25,29 @@ public static class DataFile
     /// <exception cref="UserErrorException">The file cannot be read, holds no record, or a record is not as it should be.</exception>
     public static IReadOnlyList<T> Load<T>(string path, RecordReader<T> read) => Parse(ReadBytes(path), Path.GetFileName(path), read);
 
+    /// <summary>Reads a file of JSON strings, one a line; blank lines are skipped.</summary>
+    /// <exception cref="UserErrorException">The file cannot be read, or a line is not a JSON string.</exception>
+    public static IReadOnlyList<string> LoadStrings(string path)
+    {
+        ReadOnlyMemory<byte> content = ReadBytes(path);
+        content = content.Span.StartsWith("\uFEFF"u8) ? content[3..] : content;
+        string name = Path.GetFileName(path);
+        CheckUtf8(content.Span, name);
+        List<string> strings = [];
+        for (int line = 1; content.Length > 0; line++)
+        {
+            int end = content.Span.IndexOf((byte)'\n');
+            ReadOnlyMemory<byte> text = end < 0 ? content : content[..end];
+            content = end < 0 ? default : content[(end + 1)..];
+            if (text.Span.IndexOfAnyExcept(" \t\r"u8) >= 0)
+            {
+                strings.Add(ReadString(text, $"{name}, line {line}"));
+            }
+        }
+
+        return strings;
+    }
+
     /// <summary>The bytes of a file.</summary>
     /// <exception cref="UserErrorException">It cannot be read.</exception>
     internal static byte[] ReadBytes(string path)
@@ -117,6 +140,25 @@ public static class DataFile
         catch (JsonException exception)
         {
             throw NotJson($"{name}, line {line + content.Span[counted..(int)reader.BytesConsumed].Count((byte)'\n')}", exception);
+        }
+    }
+
+    private static string ReadString(ReadOnlyMemory<byte> json, string location)
+    {
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(json, DocumentOptions);
+            return document.RootElement.ValueKind == JsonValueKind.String
+                ? document.RootElement.GetString()!
+                : throw new UserErrorException($"{location} is no JSON string; write one string in quotes a line, such as \"some text\".");
+        }
+        catch (JsonException exception)
+        {
+            throw new UserErrorException($"{location} is not valid JSON; write one string in quotes a line, such as \"some text\".", exception);
+        }
+        catch (InvalidOperationException exception)
+        {
+            throw new UserErrorException($"{location} holds half of a surrogate pair, which is no text. Write the character itself or both halves.", exception);
         }
     }
 

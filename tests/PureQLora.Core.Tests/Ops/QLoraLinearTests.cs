@@ -1,0 +1,189 @@
+namespace PureQLora.Core.Tests;
+
+public abstract class QLoraLinearTests : OpTests
+{
+    public static TheoryData<string> Weights => ["Float32", "BFloat16", "Float16", "2,32", "3,32", "4,32", "8,32", "4,64", "4,128", "8,-1", "4,-1", "3,-1", "4,32,scattered", "8,64,scattered", "2,24", "4,20"];
+
+    [Theory]
+    [MemberData(nameof(Weights))]
+    public void QLoraLinear_GivenAnyWeight_ShouldMatchFloat64(string kind)
+    {
+        foreach ((int tokens, int inDim, int outDim) in new[] { (1, 72, 40), (5, 300, 33), (40, 136, 70), (0, 32, 8), (2, 1, 1) })
+        {
+            WeightMatrix weight = Weight(kind, outDim, inDim);
+            double[] w = Values(weight);
+            using ComputeScope scope = Record();
+            Tensor x = Parameter(new(tokens, inDim), 1);
+
+            Tensor y = QLoraLinear.Forward(scope, x, weight);
+            BackwardFromWeightedSum(scope, y);
+
+            double[] dy = MatrixReference.OutputGradient(tokens * outDim);
+            GradientCheck.Close(MatrixReference.Product(Reference.ToDouble(x), false, w, true, tokens, outDim, inDim), y);
+            GradientCheck.Close(MatrixReference.Product(dy, false, w, false, tokens, inDim, outDim), x.Grad!);
+        }
+    }
+
+    [Theory]
+    [InlineData("Float32")]
+    [InlineData("4,32")]
+    public void QLoraLinear_GivenBFloat16Precision_ShouldRoundOnlyTheOperands(string kind)
+    {
+        foreach ((int tokens, int inDim, int outDim) in new[] { (3, 300, 33), (40, 136, 70) })
+        {
+            WeightMatrix weight = Weight(kind, outDim, inDim);
+            double[] w = MatrixReference.Rounded(Values(weight));
+            using ComputeScope scope = Record();
+            scope.Precision = Precision.BFloat16;
+            Tensor x = Parameter(new(tokens, inDim), 1);
+
+            Tensor y = QLoraLinear.Forward(scope, x, weight);
+            BackwardFromWeightedSum(scope, y);
+
+            double[] dy = MatrixReference.Rounded(MatrixReference.OutputGradient(tokens * outDim));
+            GradientCheck.Close(MatrixReference.Product(MatrixReference.Rounded(Reference.ToDouble(x)), false, w, true, tokens, outDim, inDim), y);
+            GradientCheck.Close(MatrixReference.Product(dy, false, w, false, tokens, inDim, outDim), x.Grad!);
+        }
+    }
+
+    [Theory]
+    [InlineData(3, 5, 4, 2, 0f, true)]
+    [InlineData(1, 1, 1, 1, 0f, false)]
+    [InlineData(7, 19, 6, 8, 0f, true)]
+    [InlineData(7, 19, 6, 3, 0.4f, true)]
+    [InlineData(0, 4, 3, 2, 0.1f, true)]
+    public void QLoraLinear_GivenBiasAndAdapter_ShouldHaveTheGradientsOfTheFormula(int tokens, int inDim, int outDim, int rank, float dropout, bool biased)
+    {
+        using ComputeScope scope = Record();
+        scope.Random = new RandomState(11);
+        Tensor x = Parameter(new(tokens, inDim), 1);
+        Tensor w = Parameter(new(outDim, inDim), 2);
+        Tensor? bias = biased ? Parameter(new(outDim), 3) : null;
+        Tensor a = Parameter(new(rank, inDim), 4);
+        Tensor b = Parameter(new(outDim, rank), 5);
+
+        Tensor y = QLoraLinear.Forward(scope, x, new WeightMatrix(w), bias, new LoraBranch(a, b, 0.75f, dropout));
+        BackwardFromWeightedSum(scope, y);
+
+        ulong key = new RandomState(11).NextKey();
+        double[] mask = Enumerable.Range(0, tokens * inDim)
+            .Select(i => dropout == 0f ? 1.0 : RandomState.Uniform(key, i) >= dropout ? 1.0 / (1.0 - dropout) : 0.0).ToArray();
+        double[][] values = [Reference.ToDouble(x), Reference.ToDouble(w), biased ? Reference.ToDouble(bias!) : new double[outDim], Reference.ToDouble(a), Reference.ToDouble(b)];
+        double[] Expected(int replaced, double[] value)
+        {
+            double[][] v = [.. values];
+            v[replaced] = value;
+            return Formula(v[0], v[1], v[2], v[3], v[4], mask, tokens, inDim, outDim, rank);
+        }
+
+        GradientCheck.Close(Expected(0, values[0]), y);
+        foreach ((int i, Tensor parameter) in new[] { (0, x), (1, w), (2, bias), (3, a), (4, b) }.Where(p => p.Item2 is not null).Select(p => (p.Item1, p.Item2!)))
+        {
+            GradientCheck.Matches(parameter, v => Reference.WeightedSum(Expected(i, v)));
+        }
+    }
+
+    [Fact]
+    public void QLoraLinear_GivenDropoutWithoutRecording_ShouldNotDrop()
+    {
+        (Tensor x, Tensor a, Tensor b) = (Constant(new(4, 16), 1), Constant(new(2, 16), 2), Constant(new(8, 2), 3));
+        WeightMatrix weight = new(Constant(new(8, 16), 4));
+        using ComputeScope scope = new(Backend);
+
+        Tensor with = QLoraLinear.Forward(scope, x, weight, null, new LoraBranch(a, b, 1f, 0.5f));
+        Tensor without = QLoraLinear.Forward(scope, x, weight, null, new LoraBranch(a, b, 1f, 0f));
+
+        Assert.Equal(without.ToArray(), with.ToArray());
+        Assert.Equal(0ul, scope.Random.Counter);
+    }
+
+    [Fact]
+    public void QLoraLinear_GivenDropoutInACheckpoint_ShouldRepeatTheMask()
+    {
+        (Tensor x, Tensor a, Tensor b) = (Parameter(new(6, 16), 1), Parameter(new(2, 16), 2), Parameter(new(8, 2), 3));
+        WeightMatrix weight = new(Constant(new(8, 16), 4));
+        float[][] gradients = new float[2][];
+        for (int run = 0; run < 2; run++)
+        {
+            a.Grad!.Floats.Clear();
+            using ComputeScope scope = Record();
+            scope.Random = new RandomState(5);
+            (WeightMatrix, LoraBranch) state = (weight, new LoraBranch(a, b, 1f, 0.5f));
+            Tensor y = run == 0
+                ? QLoraLinear.Forward(scope, x, weight, null, state.Item2)
+                : Checkpoint.Forward(scope, x, state, static (s, input, layer) => QLoraLinear.Forward(s, input, layer.Item1, null, layer.Item2));
+            BackwardFromWeightedSum(scope, y);
+            gradients[run] = a.Grad!.ToArray();
+        }
+
+        Assert.Equal(gradients[0], gradients[1]);
+    }
+
+    [Fact]
+    public void QLoraLinear_GivenShapesThatDoNotFit_ShouldSayThem()
+    {
+        using ComputeScope scope = new(Backend);
+        Tensor x = Constant(new(2, 8), 1);
+        WeightMatrix weight = new(Constant(new(4, 8), 2));
+        Assert.Contains("[2, 7]", Assert.Throws<ArgumentException>(() => QLoraLinear.Forward(scope, Constant(new(2, 7), 1), weight)).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => QLoraLinear.Forward(scope, x, weight, Constant(new(5), 3)));
+        Assert.Throws<ArgumentException>(() => QLoraLinear.Forward(scope, x, weight, null, new LoraBranch(Constant(new(2, 8), 1), Constant(new(4, 3), 1), 1f, 0f)));
+        Assert.Throws<ArgumentException>(() => QLoraLinear.Forward(scope, x, weight, null, new LoraBranch(Constant(new(2, 8), 1), Constant(new(4, 2), 1), 1f, 1f)));
+    }
+
+    protected static WeightMatrix Weight(string kind, int outDim, int inDim)
+    {
+        if (Enum.TryParse(kind, out DataType type) && char.IsLetter(kind[0]))
+        {
+            return new WeightMatrix(MatrixReference.Dense(outDim, inDim, type, 7));
+        }
+
+        string[] parts = kind.Split(',');
+        return new WeightMatrix(MatrixReference.Quantized(
+            outDim, inDim, int.Parse(parts[0], null), int.Parse(parts[1], null), parts.Length > 2, 8));
+    }
+
+    private static double[] Values(WeightMatrix weight)
+    {
+        if (weight.Quantized is not { } quantized)
+        {
+            return Reference.ToDouble(weight.Dense!);
+        }
+
+        double[] values = new double[weight.OutDim * weight.InDim];
+        for (int i = 0; i < values.Length; i++)
+        {
+            values[i] = quantized[i / weight.InDim, i % weight.InDim];
+        }
+
+        return values;
+    }
+
+    private static double[] Formula(
+        double[] x, double[] w, double[] bias, double[] a, double[] b, double[] mask, int tokens, int inDim, int outDim, int rank)
+    {
+        double[] dropped = x.Zip(mask, (value, m) => value * m).ToArray();
+        double[] up = MatrixReference.Product(MatrixReference.Product(dropped, false, a, true, tokens, rank, inDim), false, b, true, tokens, outDim, rank);
+        return MatrixReference.Product(x, false, w, true, tokens, outDim, inDim)
+            .Select((value, i) => value + bias[i % outDim] + (0.75 * up[i])).ToArray();
+    }
+}
+
+public abstract class CpuQLoraLinearTests(SimdLevel level) : QLoraLinearTests, IDisposable
+{
+    private readonly CpuBackend _backend = CpuLevels.Open(level);
+
+    protected override IBackend Backend => _backend;
+
+    public void Dispose()
+    {
+        _backend.Dispose();
+        GC.SuppressFinalize(this);
+    }
+}
+
+public sealed class CpuVector128QLoraLinearTests() : CpuQLoraLinearTests(SimdLevel.Vector128);
+
+public sealed class CpuVector256QLoraLinearTests() : CpuQLoraLinearTests(SimdLevel.Vector256);
+
+public sealed class CpuVector512QLoraLinearTests() : CpuQLoraLinearTests(SimdLevel.Vector512);

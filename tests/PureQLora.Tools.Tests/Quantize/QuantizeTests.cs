@@ -1,0 +1,230 @@
+using System.Diagnostics;
+using System.Text.Json;
+using PureQLora.Core;
+using PureQLora.Models;
+
+namespace PureQLora.Tools.Tests;
+
+public sealed class QuantizeTests : IDisposable
+{
+    private const string Jsonl = """
+        {"question": "Tom has 3 apples and buys 4. How many?", "answer": "3 + 4 = <<3+4=7>>7\n#### 7"}
+        {"question": "Ann had 9 pens and lost 2. How many?", "answer": "9 - 2 = <<9-2=7>>7\n#### 7"}
+        """;
+
+    private readonly TemporaryFolder _temporary = new();
+
+    public void Dispose() => _temporary.Dispose();
+
+    [Theory]
+    [InlineData("ids.json", "[[1, 5, 9, 400, 33, 7, 21], [1, 80, 90, 100]]", 2, 11)]
+    [InlineData("gsm.jsonl", Jsonl, 2, null)]
+    [InlineData("pairs.jsonl", "{\"prompt\": \"one two\", \"completion\": \" three\"}", 1, null)]
+    [InlineData("text.txt", "[Once] upon a time there was a fox. It ran. It slept. It woke up again and ran to the river to drink.", null, null)]
+    [InlineData("notes", "Once upon a time there was a fox. It ran. It slept. It woke up again and ran to the river to drink.", null, null)]
+    public void Gptq_GivenAnyCalibrationFormat_ShouldWriteACheckpointThatLoads(string file, string content, int? samples, int? tokens)
+    {
+        string model = SmallModel.Write(_temporary["model"]);
+        string calibration = _temporary.Write(file, content);
+        ToolResult result = Tool.Quantize("--model", model, "--output", _temporary["out"], "--calibration", calibration, "--group-size", "32", "--calibration-length", "12").ShouldSucceed();
+        Assert.Equal(((string[])[file, "model", "out"]).Order(StringComparer.Ordinal), _temporary.Entries);
+        Assert.Equal(SmallModel.Layers * 7, result.Output.Split('\n').Count(line => line.Contains("round-to-nearest", StringComparison.Ordinal) && line.Contains("loss ", StringComparison.Ordinal) && line.StartsWith("model.layers", StringComparison.Ordinal)));
+        using JsonDocument report = JsonDocument.Parse(File.ReadAllText(Path.Combine(_temporary["out"], "quantization_report.json")));
+        JsonElement used = report.RootElement.GetProperty("calibration");
+        Assert.Equal(SmallModel.Layers * 7, report.RootElement.GetProperty("layers").GetArrayLength());
+        Assert.InRange(report.RootElement.GetProperty("loss_over_round_to_nearest").GetProperty("of_sums").GetDouble(), 1e-9, 0.95);
+        Assert.True(report.RootElement.GetProperty("bytes_after").GetInt64() < report.RootElement.GetProperty("bytes_before").GetInt64());
+        Assert.True(samples is null || used.GetProperty("samples").GetInt32() == samples);
+        Assert.True(tokens is null || used.GetProperty("tokens").GetInt32() == tokens);
+        using ModelFolder written = ModelFolder.Open(_temporary["out"]);
+        Assert.All(written.Model.Linears, layer => Assert.Equal(4, layer.Weight.Quantized!.Bits));
+        Assert.NotEmpty(written.Tokenizer.Encode("fox"));
+    }
+
+    [Theory]
+    [InlineData("--bits 4 --group-size 32", 4)]
+    [InlineData("--bits 8 --group-size -1 --symmetric", 8)]
+    [InlineData("--bits 3 --group-size 64", 3)]
+    [InlineData("--bits 2 --group-size 16 --format gptq_v2", 2)]
+    public void Rtn_GivenAnyGrid_ShouldNeedNoCalibration(string options, int bits)
+    {
+        string model = SmallModel.Write(_temporary["model"]);
+        Tool.Quantize(["--model", model, "--output", _temporary["out"], "--method", "rtn", .. options.Split(' ')]).ShouldSucceed();
+        using ModelFolder before = ModelFolder.Open(model);
+        using ModelFolder after = ModelFolder.Open(_temporary["out"]);
+        foreach ((LinearLayer dense, LinearLayer quantized) in before.Model.Linears.Zip(after.Model.Linears))
+        {
+            Assert.Equal(bits, quantized.Weight.Quantized!.Bits);
+            float[] weights = dense.Weight.Dense!.ToArray();
+            QuantizedMatrix matrix = quantized.Weight.Quantized!;
+            for (int row = 0; row < matrix.OutDim; row++)
+            {
+                for (int column = 0; column < matrix.InDim; column++)
+                {
+                    // Half a step, and what rounding the scale to float16 costs over the range of the codes.
+                    float step = matrix.Scale(row, matrix.GroupOf(column));
+                    float allowed = step * (0.5f + ((1 << bits) / 2048f));
+                    Assert.InRange(matrix[row, column] - weights[(row * matrix.InDim) + column], -allowed, allowed);
+                }
+            }
+        }
+    }
+
+    [Fact]
+    public void Gptq_GivenActOrder_ShouldKeepTheGroupsInTheFile()
+    {
+        string model = SmallModel.Write(_temporary["model"]);
+        string ids = _temporary.Write("ids.json", "[[1, 5, 9, 400, 33, 7, 21], [1, 80, 90, 100]]");
+        Tool.Quantize("--model", model, "--output", _temporary["out"], "--calibration", ids, "--group-size", "16", "--act-order").ShouldSucceed();
+        using ModelFolder written = ModelFolder.Open(_temporary["out"]);
+        Assert.True(written.Checkpoint.Config.Quantization!.DescendingActivations);
+        Assert.False(written.Model.Linears.First().Weight.Quantized!.GroupIndex.IsEmpty);
+    }
+
+    [Fact]
+    public void Targets_GivenSomeLayers_ShouldLeaveTheOthersDense()
+    {
+        string model = SmallModel.Write(_temporary["model"]);
+        Tool.Quantize("--model", model, "--output", _temporary["out"], "--method", "rtn", "--targets", "q_proj,v_proj", "--group-size", "32").ShouldSucceed();
+        using ModelFolder written = ModelFolder.Open(_temporary["out"]);
+        Assert.All(written.Model.Linears, layer => Assert.Equal(layer.ShortName is "q_proj" or "v_proj", layer.Weight.Quantized is not null));
+    }
+
+    [Theory]
+    [InlineData("", "--calibration")]
+    [InlineData("--method magic", "rtn")]
+    [InlineData("--format v3", "gptq_v2")]
+    [InlineData("--method rtn --bits 5", "2, 3, 4 or 8")]
+    [InlineData("--method rtn --group-size 0", "group size")]
+    [InlineData("--method rtn --damping 2", "damping")]
+    [InlineData("--method rtn --damping NaN", "damping")]
+    [InlineData("--method rtn --targets q_proj,w_proj", "w_proj")]
+    [InlineData("--method rtn --targets ,", "--targets")]
+    [InlineData("--method rtn --bits four", "--bits")]
+    [InlineData("--calibration ids.json --calibration-samples 0", "0 samples")]
+    [InlineData("--calibration ids.json --calibration-length 1", "1 tokens")]
+    [InlineData("--calibration ids.json --calibration-length 100000", "256 positions")]
+    [InlineData("--calibration absent.jsonl", "absent.jsonl")]
+    [InlineData("--calibration empty.jsonl", "no record")]
+    [InlineData("--calibration empty.txt", "no text")]
+    [InlineData("--calibration broken.jsonl", "line 2")]
+    [InlineData("--calibration unmarked.jsonl", "####")]
+    [InlineData("--calibration far.json", "639")]
+    [InlineData("--calibration wrong.json", "row 2")]
+    public void Quantize_GivenBadOptionsOrData_ShouldRefuseAndLeaveNothing(string options, string word)
+    {
+        string model = SmallModel.Write(_temporary["model"]);
+        Directory.CreateDirectory(_temporary["data"]);
+        foreach ((string name, string text) in (ReadOnlySpan<(string, string)>)[
+            ("ids.json", "[[1, 2, 3]]"), ("empty.jsonl", ""), ("empty.txt", " \n"), ("far.json", "[[1, 700]]"), ("wrong.json", "[[1, 2], 3]"),
+            ("broken.jsonl", "{\"text\": \"a\"}\noops"), ("unmarked.jsonl", "{\"question\": \"q\", \"answer\": \"seven\"}")])
+        {
+            _temporary.Write(Path.Combine("data", name), text);
+        }
+
+        string[] arguments = [.. options.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(part => part.Contains(".j", StringComparison.Ordinal) || part.EndsWith(".txt", StringComparison.Ordinal) ? Path.Combine(_temporary["data"], part) : part)];
+        Tool.Quantize(["--model", model, "--output", _temporary["out"], .. arguments]).ShouldBeRefused(word);
+        Assert.Equal(["data", "model"], _temporary.Entries);
+    }
+
+    [Fact]
+    public void Quantize_GivenAModelThatDoesNotFit_ShouldRefuseBeforeTheWork()
+    {
+        string quantized = RepositoryPaths.Fixture("quantization", "checkpoints", "gptq_b4_g64_sym");
+        Tool.Quantize("--model", quantized, "--output", _temporary["out"], "--method", "rtn").ShouldBeRefused("quantised already");
+        ToolResult odd = Tool.Quantize("--model", RepositoryPaths.Fixture("models", "llama3-gqa"), "--output", _temporary["out"], "--method", "rtn", "--bits", "3");
+        odd.ShouldBeRefused("112", "multiple of 32");
+        Assert.DoesNotContain("rounded to nearest", odd.Output, StringComparison.Ordinal);
+        Assert.Empty(_temporary.Entries);
+    }
+
+    [Fact]
+    public void Output_GivenAPlaceThatCannotBeTaken_ShouldRefuseBeforeTheWork()
+    {
+        string model = RepositoryPaths.Fixture("models", "llama-mha");
+        string file = _temporary.Write("file", "x");
+        foreach (string output in (string[])[Path.Combine(file, "below"), Path.Combine(file, "far", "below")])
+        {
+            ToolResult result = Tool.Quantize("--model", model, "--output", output, "--method", "rtn");
+            result.ShouldBeRefused("cannot be made");
+            Assert.DoesNotContain("rounded to nearest", result.Output, StringComparison.Ordinal);
+        }
+
+        Tool.Quantize("--model", model, "--output", file, "--method", "rtn").ShouldBeRefused("is a file");
+        Tool.Quantize("--model", model, "--output", _temporary.Path, "--method", "rtn").ShouldBeRefused("not empty");
+        Assert.Equal(["file"], _temporary.Entries);
+    }
+
+    [Fact]
+    public void Output_GivenAnEmptyOrNestedFolder_ShouldBeTaken()
+    {
+        string model = RepositoryPaths.Fixture("models", "llama-mha");
+        Directory.CreateDirectory(_temporary["empty"]);
+        Tool.Quantize("--model", model, "--output", _temporary["empty"] + "/", "--method", "rtn").ShouldSucceed();
+        Tool.Quantize("--model", model, "--output", Path.Combine(_temporary["a"], "b", "c"), "--method", "rtn").ShouldSucceed();
+        Assert.True(File.Exists(Path.Combine(_temporary["empty"], "model.safetensors")));
+        Assert.True(File.Exists(Path.Combine(_temporary["a"], "b", "c", "model.safetensors")));
+    }
+
+    [Fact]
+    public void Quantize_GivenCtrlC_ShouldLeaveNothing()
+    {
+        string model = SmallModel.Write(_temporary["model"]);
+        using CancellingWriter output = new("model.layers.0.self_attn.k_proj");
+        ToolResult result = Tool.Run(
+            PureQLora.Tools.Quantize.Program.Main, ["--model", model, "--output", Path.Combine(_temporary["deep"], "out"), "--method", "rtn", "--group-size", "32"], output);
+        result.ShouldFail(ToolProgram.Failure, "Cancelled");
+        Assert.DoesNotContain("model.layers.1", result.Output, StringComparison.Ordinal);
+        Assert.Equal(["model"], _temporary.Entries);
+    }
+
+    [Fact]
+    public async Task Quantize_GivenADiskThatFillsUp_ShouldLeaveNothing()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Limits the size of files with the shell's ulimit.");
+        string model = SmallModel.Write(_temporary["model"]);
+        string tool = Path.Combine(AppContext.BaseDirectory, "Quantize.dll");
+
+        // The limit makes writes fail as a full disk does; the runtime's own files in memory need their size.
+        ProcessStartInfo start = new("bash") { RedirectStandardError = true, RedirectStandardOutput = true };
+        start.ArgumentList.Add("-c");
+        start.ArgumentList.Add(
+            $"trap '' XFSZ; ulimit -f 64; exec dotnet exec --runtimeconfig \"{Path.ChangeExtension(tool, ".runtimeconfig.json")}\" \"{tool}\""
+            + $" --model \"{model}\" --output \"{_temporary["out"]}\" --method rtn --group-size 32");
+        start.Environment["DOTNET_EnableWriteXorExecute"] = "0";
+        start.Environment["DOTNET_EnableDiagnostics"] = "0";
+        using Process process = Process.Start(start)!;
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        string output = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        new ToolResult(process.ExitCode, output, await error).ShouldBeRefused("could not be written");
+        Assert.Contains("down_proj", output, StringComparison.Ordinal);
+        Assert.Equal(["model"], _temporary.Entries);
+    }
+
+    [Fact]
+    public void Gptq_GivenARealModel_ShouldReachTheReferenceTable()
+    {
+        string model = RepositoryPaths.Shared("golden", "models_real", "stories3M");
+        GoldenTensors golden = GoldenTensors.Read(RepositoryPaths.Shared("golden", "quantization", "perplexity", "stories3M.safetensors"));
+
+        // A quarter of the calibration and of the windows keeps this short; the full table is measured by the note of the release.
+        int[][] calibration = [.. golden.Ints("calibration_ids").Chunk(256).Take(16).Select(row => (int[])[1, .. row[..^1]])];
+        int[][] evaluation = [.. golden.Ints("eval_ids").Chunk(256).Take(10)];
+        string ids = _temporary.Write("ids.json", JsonSerializer.Serialize(evaluation));
+        double Perplexity(params string[] options)
+        {
+            Tool.Quantize(["--model", model, "--output", _temporary["out"], "--bits", "4", "--group-size", "64", .. options]).ShouldSucceed();
+            Tool.Evaluate("perplexity", "--model", _temporary["out"], "--token-ids", ids, "--output", _temporary["p.json"]).ShouldSucceed();
+            Directory.Delete(_temporary["out"], recursive: true);
+            using JsonDocument result = JsonDocument.Parse(File.ReadAllText(_temporary["p.json"]));
+            return result.RootElement.GetProperty("perplexity").GetDouble();
+        }
+
+        double gptq = Perplexity("--calibration", _temporary.Write("calibration.json", JsonSerializer.Serialize(calibration)));
+        double full = Math.Exp(golden.Doubles("nll fp32").Take(2560).Average());
+        double reference = Math.Exp(golden.Doubles("nll gptq b4 g64").Take(2560).Average());
+        Assert.InRange(gptq, full, reference * 1.05);
+        Assert.True(gptq < Perplexity("--method", "rtn"));
+    }
+}

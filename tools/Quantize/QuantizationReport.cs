@@ -1,0 +1,105 @@
+using System.Globalization;
+using System.Text.Json;
+using PureQLora.Models;
+using Spectre.Console;
+
+namespace PureQLora.Tools.Quantize;
+
+/// <summary>What a quantisation did: error of each layer against rounding to nearest, memory, time.</summary>
+/// <param name="Method">How codes were chosen.</param>
+/// <param name="Options">Grid and algorithm.</param>
+/// <param name="Format">How zero points are stored.</param>
+/// <param name="Layers">One entry a layer, in order.</param>
+internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions Options, GptqFormat Format, IReadOnlyList<LayerQuantization> Layers)
+{
+    public const string FileName = "quantization_report.json";
+
+    private static readonly JsonSerializerOptions Json = new() { WriteIndented = true };
+
+    public string? CalibrationFile { get; init; }
+
+    public int CalibrationSamples { get; init; }
+
+    public long CalibrationTokens { get; init; }
+
+    /// <summary>All weights of the model.</summary>
+    public long BytesBefore { get; init; }
+
+    /// <summary>All weights of the model.</summary>
+    public long BytesAfter { get; init; }
+
+    public double Seconds { get; init; }
+
+    /// <summary>Loss over that of rounding to nearest; 1 where both are 0, NaN without calibration.</summary>
+    public static double Ratio(LayerQuantization layer) =>
+        layer.RoundToNearestLoss == 0 && layer.Loss == 0 ? 1 : layer.Loss / layer.RoundToNearestLoss;
+
+    public void Save(string path) => AtomicFile.WriteText(path, JsonSerializer.Serialize(ToObject(), Json) + "\n");
+
+    public void Show()
+    {
+        if (Method == QuantizationMethod.Gptq)
+        {
+            Table table = new Table().Border(TableBorder.Simple).AddColumns("Layer", "Loss", "Round-to-nearest", "Ratio", "Damping");
+            foreach (LayerQuantization layer in Layers)
+            {
+                table.AddRow(Markup.Escape(layer.Layer), Text(layer.Loss, "G4"), Text(layer.RoundToNearestLoss, "G4"), Text(Ratio(layer), "F3"), Text(layer.Damping, "G3"));
+            }
+
+            AnsiConsole.Write(table);
+        }
+
+        List<(string Name, string Value)> rows =
+        [
+            ("layers", Text(Layers.Count, "D")),
+            ("memory of these layers", $"{ConsoleTable.Bytes(Layers.Sum(layer => layer.BytesBefore))} -> {ConsoleTable.Bytes(Layers.Sum(layer => layer.BytesAfter))}"),
+            ("memory of all weights", $"{ConsoleTable.Bytes(BytesBefore)} -> {ConsoleTable.Bytes(BytesAfter)}"),
+            ("time", $"{Text(Seconds, "F1")} s"),
+        ];
+        if (Method == QuantizationMethod.Gptq)
+        {
+            rows.Insert(1, ("loss / round-to-nearest, of the sums", Text(SumRatio, "F3")));
+            rows.Insert(2, ("loss / round-to-nearest, mean", Text(MeanRatio, "F3")));
+        }
+
+        ConsoleTable.Show("Quantisation", [.. rows]);
+    }
+
+    private double SumRatio => Layers.Sum(layer => layer.Loss) / Layers.Sum(layer => layer.RoundToNearestLoss);
+
+    private double MeanRatio => Layers.Average(Ratio);
+
+    private static string Text(IFormattable value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+
+    // JSON has no NaN.
+    private static double? Finite(double value) => double.IsFinite(value) ? value : null;
+
+    private object ToObject() => new
+    {
+        method = Method == QuantizationMethod.Gptq ? "gptq" : "rtn",
+        bits = Options.Bits,
+        group_size = Options.GroupSize,
+        symmetric = Options.Symmetric,
+        act_order = Options.ActOrder,
+        static_groups = Options.StaticGroups,
+        damping = Options.Damping,
+        format = Format == GptqFormat.V2 ? "gptq_v2" : "gptq",
+        calibration = CalibrationFile is null ? null : new { file = CalibrationFile, samples = CalibrationSamples, tokens = CalibrationTokens },
+        bytes_before = BytesBefore,
+        bytes_after = BytesAfter,
+        seconds = Seconds,
+        loss_over_round_to_nearest = new { of_sums = Finite(SumRatio), mean = Finite(MeanRatio) },
+        layers = Layers.Select(layer => new
+        {
+            layer = layer.Layer,
+            loss = Finite(layer.Loss),
+            round_to_nearest_loss = Finite(layer.RoundToNearestLoss),
+            ratio = Finite(Ratio(layer)),
+            damping = Finite(layer.Damping),
+            bytes_before = layer.BytesBefore,
+            bytes_after = layer.BytesAfter,
+            seconds = layer.Duration.TotalSeconds,
+            warning = layer.Warning,
+        }).ToArray(),
+    };
+}

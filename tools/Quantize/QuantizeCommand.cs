@@ -1,0 +1,200 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using PureQLora.Core;
+using PureQLora.Models;
+using PureQLora.Training;
+
+namespace PureQLora.Tools.Quantize;
+
+/// <summary>Quantises the linear layers of a model folder and writes a GPTQ folder.</summary>
+internal static class QuantizeCommand
+{
+    private static readonly GptqOptions Defaults = new();
+
+    private static readonly Option<string> Model = CommonOptions.Model();
+    private static readonly Option<string> Output = CommonOptions.OutputFolder();
+    private static readonly Option<string> Method = new("--method") { Description = "gptq (needs calibration) or rtn, round-to-nearest.", DefaultValueFactory = _ => "gptq" };
+    private static readonly Option<int> Bits = new("--bits") { Description = "Bits of a weight: 2, 3, 4 or 8.", DefaultValueFactory = _ => Defaults.Bits };
+    private static readonly Option<int> GroupSize = new("--group-size") { Description = "Inputs that share a scale; -1: one group a row.", DefaultValueFactory = _ => Defaults.GroupSize };
+    private static readonly Option<bool> Symmetric = new("--symmetric") { Description = "Grids mirrored around 0." };
+    private static readonly Option<bool> ActOrder = new("--act-order") { Description = "Take the columns by falling importance." };
+    private static readonly Option<bool> StaticGroups = new("--static-groups") { Description = "Take all grids from the original weights." };
+    private static readonly Option<double> Damping = new("--damping") { Description = "Share of the Hessian's mean diagonal that is added to it.", DefaultValueFactory = _ => Defaults.Damping };
+    private static readonly Option<string> Targets = new("--targets") { Description = "all, or layers such as q_proj,k_proj,v_proj,o_proj.", DefaultValueFactory = _ => "all" };
+    private static readonly Option<string?> Calibration = new Option<string?>("--calibration") { Description = "JSONL (GSM8K or any training format), plain text, or a JSON array of arrays of token ids." }.NotEmpty();
+    private static readonly Option<int?> CalibrationSamples = new("--calibration-samples") { Description = "Samples at most; 128 of a text and all rows of token ids if left out." };
+    private static readonly Option<int?> CalibrationLength = new("--calibration-length") { Description = $"Tokens of a sample of text at most, BOS included; {CalibrationReader.DefaultLength}, or what the model has positions for, if left out." };
+    private static readonly Option<string> Format = new("--format") { Description = "gptq, which every loader reads, or gptq_v2.", DefaultValueFactory = _ => "gptq" };
+    private static readonly Option<int> Threads = CommonOptions.Threads();
+    private static readonly Option<string> Device = CommonOptions.Device();
+
+    public static RootCommand Create()
+    {
+        RootCommand command = new("Quantises a model and writes it in the GPTQ layout, with a report of the error per layer.")
+        {
+            Model, Output, Method, Bits, GroupSize, Symmetric, ActOrder, StaticGroups, Damping, Targets, Calibration, CalibrationSamples, CalibrationLength,
+            Format, Threads, Device,
+        };
+        command.SetAction(Run);
+        return command;
+    }
+
+    private static int Run(ParseResult result)
+    {
+        QuantizationMethod method = ParseMethod(result.GetValue(Method)!);
+        GptqFormat format = ParseFormat(result.GetValue(Format)!);
+        GptqOptions options = Options(result);
+        string output = result.GetValue(Output)!;
+        CommonOptions.RequireEmpty(output);
+        using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
+        using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!);
+        string[] targets = ParseTargets(result.GetValue(Targets)!);
+        RequireQuantizable(folder, targets, options.Bits);
+        IReadOnlyList<int[]> calibration = method == QuantizationMethod.Gptq ? ReadCalibration(result, folder) : [];
+
+        // Made before the work, so that a place that cannot be written is known at once.
+        using OutputFolder target = OutputFolder.Create(output);
+        long started = Stopwatch.GetTimestamp();
+        long bytesBefore = folder.Model.WeightBytes;
+        IReadOnlyList<LayerQuantization> layers = Quantize(folder.Model, backend, method, options, calibration, targets);
+        QuantizationReport report = new(method, options, format, layers)
+        {
+            CalibrationFile = method == QuantizationMethod.Gptq ? Path.GetFileName(result.GetValue(Calibration)) : null,
+            CalibrationSamples = calibration.Count,
+            CalibrationTokens = calibration.Sum(sample => (long)sample.Length),
+            BytesBefore = bytesBefore,
+            BytesAfter = folder.Model.WeightBytes,
+            Seconds = Stopwatch.GetElapsedTime(started).TotalSeconds,
+        };
+        Write(target.Temporary, folder, options, format, method);
+        report.Save(Path.Combine(target.Temporary, QuantizationReport.FileName));
+        ToolProgram.Cancellation.ThrowIfCancellationRequested();
+        target.Commit();
+        report.Show();
+        System.Console.WriteLine($"Written to {output}");
+        return ToolProgram.Success;
+    }
+
+    private static QuantizationMethod ParseMethod(string method) => method switch
+    {
+        "gptq" => QuantizationMethod.Gptq,
+        "rtn" => QuantizationMethod.RoundToNearest,
+        _ => throw new UserErrorException($"--method is {method}, allowed gptq and rtn."),
+    };
+
+    private static GptqFormat ParseFormat(string format) => format switch
+    {
+        "gptq" => GptqFormat.V1,
+        "gptq_v2" => GptqFormat.V2,
+        _ => throw new UserErrorException($"--format is {format}, allowed gptq and gptq_v2."),
+    };
+
+    private static GptqOptions Options(ParseResult result)
+    {
+        GptqOptions options = new()
+        {
+            Bits = result.GetValue(Bits),
+            GroupSize = result.GetValue(GroupSize),
+            Symmetric = result.GetValue(Symmetric),
+            ActOrder = result.GetValue(ActOrder),
+            StaticGroups = result.GetValue(StaticGroups),
+            Damping = result.GetValue(Damping),
+        };
+        options.Validate();
+        return options;
+    }
+
+    private static string[] ParseTargets(string targets) => targets == "all"
+        ? []
+        : targets.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) is { Length: > 0 } names
+            ? names
+            : throw new UserErrorException("--targets names no layer; give all, or layers such as q_proj,k_proj,v_proj,o_proj.");
+
+    private static void RequireQuantizable(ModelFolder folder, string[] targets, int bits)
+    {
+        if (folder.Checkpoint.Config.Quantization is { } settings)
+        {
+            throw new UserErrorException($"{folder.Path} is quantised already ({settings.Bits} bits in groups of {settings.GroupSize}); start from the model in full precision.");
+        }
+
+        string[] known = [.. folder.Model.Linears.Select(layer => layer.ShortName).Distinct()];
+        if (targets.FirstOrDefault(target => !known.Contains(target)) is { } unknown)
+        {
+            throw new UserErrorException($"--targets names {unknown}, which the model does not have; choose from {string.Join(", ", known)}, or all.");
+        }
+
+        foreach (LinearLayer layer in folder.Model.Linears.Where(layer => targets.Length == 0 || targets.Contains(layer.ShortName)))
+        {
+            if (GptqCheckpoint.WhyNot(layer.Name, layer.Weight.OutDim, layer.Weight.InDim, bits) is { } reason)
+            {
+                throw new UserErrorException(reason);
+            }
+        }
+    }
+
+    private static IReadOnlyList<int[]> ReadCalibration(ParseResult result, ModelFolder folder)
+    {
+        string path = result.GetValue(Calibration)
+            ?? throw new UserErrorException("--method gptq needs --calibration FILE: a JSONL or text file like what the model will see, or token ids; or use --method rtn.");
+        LlamaConfig config = folder.Model.Config;
+        int length = result.GetValue(CalibrationLength) ?? Math.Min(CalibrationReader.DefaultLength, config.MaxPositions);
+        if (length > config.MaxPositions)
+        {
+            throw new UserErrorException($"--calibration-length is {length}, but the model has {config.MaxPositions} positions; give at most that.");
+        }
+
+        CalibrationReader reader = new() { Samples = result.GetValue(CalibrationSamples), Length = length };
+        IReadOnlyList<int[]> samples = reader.Load(path, () => folder.Tokenizer, config.VocabularySize);
+        System.Console.WriteLine($"Calibrating on {samples.Count} samples, {samples.Sum(sample => (long)sample.Length)} tokens of {path}");
+        return samples;
+    }
+
+    private static IReadOnlyList<LayerQuantization> Quantize(
+        LlamaModel model, CpuBackend backend, QuantizationMethod method, GptqOptions options, IReadOnlyList<int[]> calibration, string[] targets)
+    {
+        int count = model.Linears.Count(layer => targets.Length == 0 || targets.Contains(layer.ShortName));
+        int done = 0;
+        return ConsoleProgress.Run("quantising", count, progress => ModelQuantizer.Quantize(
+            model,
+            backend,
+            method,
+            options,
+            calibration,
+            targets,
+            new SynchronousProgress<LayerQuantization>(layer =>
+            {
+                progress.Line(Describe(layer));
+                progress.Update(++done);
+            }),
+            ToolProgram.Cancellation));
+    }
+
+    private static string Describe(LayerQuantization layer)
+    {
+        string warning = layer.Warning is null ? "" : $"  {layer.Warning}";
+        return double.IsNaN(layer.Loss)
+            ? $"{layer.Layer}  rounded to nearest{warning}"
+            : string.Create(
+                CultureInfo.InvariantCulture,
+                $"{layer.Layer}  loss {layer.Loss:G4}, round-to-nearest {layer.RoundToNearestLoss:G4}, ratio {QuantizationReport.Ratio(layer):F3}, damping {layer.Damping:G3}, {layer.Duration.TotalSeconds:F1} s{warning}");
+    }
+
+    private static void Write(string path, ModelFolder folder, GptqOptions options, GptqFormat format, QuantizationMethod method)
+    {
+        GptqConfig settings = new()
+        {
+            Bits = options.Bits,
+            GroupSize = options.GroupSize,
+            Symmetric = options.Symmetric,
+            DescendingActivations = options.ActOrder && method == QuantizationMethod.Gptq,
+            Format = format,
+            Damping = method == QuantizationMethod.Gptq ? options.Damping : null,
+        };
+        GptqCheckpoint.Write(
+            path,
+            folder.Checkpoint,
+            settings,
+            folder.Model.Linears.Where(layer => layer.Weight.Quantized is not null).ToDictionary(layer => layer.Name, layer => layer.Weight.Quantized!));
+    }
+}
