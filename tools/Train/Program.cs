@@ -1,4 +1,7 @@
-using PureQLora.Tools;
-using PureQLora.Tools.Train;
+namespace PureQLora.Tools.Train;
 
-return ToolProgram.Run(TrainCommand.Create(), args);
+/// <summary>Quantises a base, trains adapters on it and measures.</summary>
+internal static class Program
+{
+    internal static int Main(string[] arguments) => ToolProgram.Run(TrainCommand.Create(), arguments);
+}

@@ -14,11 +14,11 @@ internal static class TrainCommand
         Arity = ArgumentArity.ZeroOrOne,
     };
 
-    private static readonly Option<string?> Model = new("--model") { Description = "Folder with config.json, weights and tokenizer; the recipe's model.path." };
-    private static readonly Option<string?> Data = new("--data") { Description = "Training file, JSONL, JSON or text; the recipe's data.train." };
-    private static readonly Option<string?> EvaluationData = new("--eval-data") { Description = "GSM8K-style problems that are not trained on; the recipe's evaluation.file." };
-    private static readonly Option<string?> Output = new("--output") { Description = "Folder of the run, empty or absent; runs/NAME-DATE-TIME if left out." };
-    private static readonly Option<string?> Resume = new("--resume") { Description = "Folder of a run to go on with." };
+    private static readonly Option<string?> Model = new Option<string?>("--model") { Description = "Folder with config.json, weights and tokenizer; the recipe's model.path." }.NotEmpty();
+    private static readonly Option<string?> Data = new Option<string?>("--data") { Description = "Training file, JSONL, JSON or text; the recipe's data.train." }.NotEmpty();
+    private static readonly Option<string?> EvaluationData = new Option<string?>("--eval-data") { Description = "GSM8K-style problems that are not trained on; the recipe's evaluation.file." }.NotEmpty();
+    private static readonly Option<string?> Output = new Option<string?>("--output") { Description = "Folder of the run, empty or absent; runs/NAME-DATE-TIME if left out." }.NotEmpty();
+    private static readonly Option<string?> Resume = new Option<string?>("--resume") { Description = "Folder of a run to go on with." }.NotEmpty();
     private static readonly Option<string[]> Set = new("--set") { Description = "A setting of the recipe, such as lora.rank=16; may be repeated.", DefaultValueFactory = _ => [] };
     private static readonly Option<int> Threads = CommonOptions.Threads();
     private static readonly Option<string> Device = CommonOptions.Device();
