@@ -19,6 +19,11 @@ internal static class TrainCommand
     private static readonly Option<string?> EvaluationData = new Option<string?>("--eval-data") { Description = "GSM8K-style problems that are not trained on; the recipe's evaluation.file." }.NotEmpty();
     private static readonly Option<string?> Output = new Option<string?>("--output") { Description = "Folder of the run, empty or absent; runs/NAME-DATE-TIME if left out." }.NotEmpty();
     private static readonly Option<string?> Resume = new Option<string?>("--resume") { Description = "Folder of a run to go on with." }.NotEmpty();
+    private static readonly Option<string?> Pretrain = new Option<string?>("--pretrain")
+    {
+        Description = "Folder, empty or absent, for a model trained from random weights on generated problems, as the embedded one was; takes no other option but --threads and --device.",
+    }.NotEmpty();
+
     private static readonly Option<string[]> Set = new("--set") { Description = "A setting of the recipe, such as lora.rank=16; may be repeated.", DefaultValueFactory = _ => [] };
     private static readonly Option<int> Threads = CommonOptions.Threads();
     private static readonly Option<string> Device = CommonOptions.Device();
@@ -29,7 +34,7 @@ internal static class TrainCommand
     {
         RootCommand command = new("Quantises a LLaMA-family model with GPTQ, trains LoRA adapters on it and measures what that gave.")
         {
-            RecipePath, Model, Data, EvaluationData, Output, Resume, Set, Threads, Device, PrecisionOption,
+            RecipePath, Model, Data, EvaluationData, Output, Resume, Pretrain, Set, Threads, Device, PrecisionOption,
         };
         command.SetAction(Run);
         return command;
@@ -37,6 +42,11 @@ internal static class TrainCommand
 
     private static int Run(ParseResult result)
     {
+        if (result.GetValue(Pretrain) is { } made)
+        {
+            return PretrainModel(made, result);
+        }
+
         (RunFolder folder, Recipe recipe) = OpenFolder(result);
         using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
         ConsoleObserver observer = new();
@@ -53,6 +63,21 @@ internal static class TrainCommand
             System.Console.Error.WriteLine($"{exception.Message} Go on with: dotnet run --project tools/Train -- --resume {Quote(exception.Folder)}");
             return ToolProgram.Failure;
         }
+    }
+
+    private static int PretrainModel(string folder, ParseResult result)
+    {
+        CommonOptions.RequireEmpty(folder);
+        using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
+        PretrainingOptions options = new();
+        StepMetrics last = ConsoleProgress.Run("pretraining", options.Steps, progress => Pretraining.Run(
+            folder,
+            options,
+            backend,
+            new SynchronousProgress<StepMetrics>(step => progress.Update(step.Step, $"loss {step.Loss:F3}  {step.Tokens / step.Seconds:F0} tokens/s")),
+            ToolProgram.Cancellation));
+        System.Console.WriteLine($"{folder}: loss {last.Loss:F3} after {last.Step} steps");
+        return last.Step == options.Steps ? ToolProgram.Success : ToolProgram.Failure;
     }
 
     private static (RunFolder Folder, Recipe Recipe) OpenFolder(ParseResult result)

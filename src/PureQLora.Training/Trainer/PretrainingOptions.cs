@@ -21,14 +21,14 @@ public sealed record PretrainingOptions
     /// <summary>Width of the feed-forward network.</summary>
     public int IntermediateSize { get; init; } = 512;
 
-    /// <summary>Distinct problems trained on, passed over as often as the steps take.</summary>
-    public int Problems { get; init; } = 200_000;
+    /// <summary>Distinct problems trained on, more than the steps take.</summary>
+    public int Problems { get; init; } = 72_000;
 
     /// <summary>Problems of one step.</summary>
     public int BatchSize { get; init; } = 64;
 
     /// <summary>Optimiser steps.</summary>
-    public int Steps { get; init; } = 3000;
+    public int Steps { get; init; } = 1100;
 
     /// <summary>Steps of the warm-up.</summary>
     public int WarmupSteps { get; init; } = 100;
