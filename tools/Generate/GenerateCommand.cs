@@ -11,11 +11,11 @@ internal static class GenerateCommand
     private static readonly Option<string?> Adapter = CommonOptions.Adapter();
     private static readonly Option<string> Prompt = new("--prompt") { Description = "Text to continue.", Required = true };
     private static readonly Option<int> MaxNewTokens = new("--max-new-tokens") { Description = "Tokens written at most.", DefaultValueFactory = _ => 256 };
-    private static readonly Option<float> Temperature = new("--temperature") { Description = "0 takes the likeliest token; 1 samples from the model's own distribution.", DefaultValueFactory = _ => 0f };
-    private static readonly Option<float> TopP = new("--top-p") { Description = "Sample from the likeliest tokens that hold this share of the probability.", DefaultValueFactory = _ => 1f };
+    private static readonly Option<double> Temperature = new("--temperature") { Description = "0 takes the likeliest token; 1 samples from the model's own distribution.", DefaultValueFactory = _ => 0 };
+    private static readonly Option<double> TopP = new("--top-p") { Description = "Sample from the likeliest tokens that hold this share of the probability.", DefaultValueFactory = _ => 1 };
     private static readonly Option<int> TopK = new("--top-k") { Description = "Sample from so many likeliest tokens; 0: all.", DefaultValueFactory = _ => 0 };
-    private static readonly Option<float> MinP = new("--min-p") { Description = "Sample from tokens with at least this share of the likeliest one's probability.", DefaultValueFactory = _ => 0f };
-    private static readonly Option<float> RepetitionPenalty = new("--repetition-penalty") { Description = "Above 1 makes tokens that were seen less likely.", DefaultValueFactory = _ => 1f };
+    private static readonly Option<double> MinP = new("--min-p") { Description = "Sample from tokens with at least this share of the likeliest one's probability.", DefaultValueFactory = _ => 0 };
+    private static readonly Option<double> RepetitionPenalty = new("--repetition-penalty") { Description = "Above 1 makes tokens that were seen less likely.", DefaultValueFactory = _ => 1 };
     private static readonly Option<string[]> Stop = new("--stop") { Description = "Text at which generation stops; may be given several times." };
     private static readonly Option<ulong> Seed = new("--seed") { Description = "Chooses among samples.", DefaultValueFactory = _ => 0ul };
     private static readonly Option<int> Threads = CommonOptions.Threads();
@@ -47,7 +47,7 @@ internal static class GenerateCommand
         };
         using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
         using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!, result.GetValue(Adapter));
-        TextGenerator generator = new(folder.Model, folder.Tokenizer, backend) { Precision = result.GetValue(PrecisionOption) };
+        TextGenerator generator = new(folder, backend) { Precision = result.GetValue(PrecisionOption) };
         foreach (string piece in generator.Stream(result.GetValue(Prompt)!, options, ToolProgram.Cancellation))
         {
             System.Console.Out.Write(piece);
