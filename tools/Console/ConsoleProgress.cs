@@ -13,6 +13,7 @@ public sealed class ConsoleProgress
     private readonly double _total;
     private readonly Stopwatch _watch = Stopwatch.StartNew();
     private TimeSpan _printed;
+    private (double Done, TimeSpan Elapsed)? _first;
 
     private ConsoleProgress(string title, double total, ProgressTask? task) => (_title, _total, _task) = (title, total, task);
 
@@ -58,15 +59,18 @@ public sealed class ConsoleProgress
             return;
         }
 
+        // What was done before, as in a resumed run, tells nothing about the speed.
         TimeSpan elapsed = _watch.Elapsed;
+        _first ??= (done, elapsed);
         if (done < _total && elapsed - _printed < PlainInterval)
         {
             return;
         }
 
         _printed = elapsed;
-        TimeSpan left = done > 0 ? elapsed * ((_total - done) / done) : TimeSpan.Zero;
-        string timing = done >= _total ? $"{elapsed.TotalSeconds:F0} s" : $"{left.TotalSeconds:F0} s left";
+        (double firstDone, TimeSpan firstElapsed) = _first.Value;
+        string timing = done >= _total ? $"{elapsed.TotalSeconds:F0} s"
+            : done > firstDone ? $"{((elapsed - firstElapsed) * ((_total - done) / (done - firstDone))).TotalSeconds:F0} s left" : "";
         System.Console.WriteLine($"{_title} {done:0}/{_total:0}{(detail.Length == 0 ? "" : "  " + detail)}  {timing}");
     }
 }

@@ -24,17 +24,13 @@ public sealed unsafe partial class CpuBackend
         public void Run(long start, long end)
         {
             long count = end - start;
-            switch (from)
+            if (from == DataType.Float32)
             {
-                case DataType.Float32:
-                    FloatConversion.ToBFloat16((float*)x + start, (ushort*)y + start, count);
-                    break;
-                case DataType.BFloat16:
-                    FloatConversion.FromBFloat16((ushort*)x + start, (float*)y + start, count);
-                    break;
-                default:
-                    FloatConversion.FromFloat16((Half*)x + start, (float*)y + start, count);
-                    break;
+                FloatConversion.ToBFloat16((float*)x + start, count, (ushort*)y + start);
+            }
+            else
+            {
+                FloatConversion.ToFloat32(x + (start * from.Size()), from, count, (float*)y + start);
             }
         }
     }

@@ -64,17 +64,13 @@ public sealed unsafe partial class CpuBackend
             {
                 byte* source = table + (ids[i] * width * type.Size());
                 float* target = y + (i * width);
-                switch (type)
+                if (accumulate)
                 {
-                    case DataType.BFloat16:
-                        FloatConversion.FromBFloat16((ushort*)source, target, width);
-                        break;
-                    case DataType.Float16:
-                        FloatConversion.FromFloat16((Half*)source, target, width);
-                        break;
-                    default:
-                        CopyRun(source, (byte*)target, width * sizeof(float), accumulate);
-                        break;
+                    CopyRun(source, (byte*)target, width * sizeof(float), accumulate: true);
+                }
+                else
+                {
+                    FloatConversion.ToFloat32(source, type, width, target);
                 }
             }
         }

@@ -54,4 +54,10 @@ public sealed record PromptTemplate
 
     /// <summary>The prompt of a question; it ends without the delimiter.</summary>
     public string Render(string question) => string.Concat(_before, question, _after);
+
+    /// <summary>The question in a prompt that <see cref="Render"/> made; any other text as it is.</summary>
+    public string QuestionOf(string prompt) =>
+        prompt.Length >= _before.Length + _after.Length && prompt.StartsWith(_before, StringComparison.Ordinal) && prompt.EndsWith(_after, StringComparison.Ordinal)
+            ? prompt[_before.Length..^_after.Length]
+            : prompt;
 }

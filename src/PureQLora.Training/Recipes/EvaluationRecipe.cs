@@ -1,3 +1,5 @@
+using PureQLora.Core;
+
 namespace PureQLora.Training;
 
 /// <summary>What is measured before and after training.</summary>
@@ -20,4 +22,25 @@ public sealed record EvaluationRecipe
 
     /// <summary>Tokens of an answer at most.</summary>
     public int MaxNewTokens { get; init; } = 256;
+
+    /// <summary>The same as the evaluator takes it.</summary>
+    /// <param name="precision">Rounding of the operands of matrix products.</param>
+    /// <exception cref="UserErrorException">A setting is out of range.</exception>
+    public EvaluationOptions ToOptions(Precision precision)
+    {
+        if (Limit < 1)
+        {
+            throw new UserErrorException($"evaluation.limit is {Limit}, allowed 1 or more; 200 problems give a standard error of about 3 %.");
+        }
+
+        EvaluationOptions options = new()
+        {
+            Rule = AnswerScorer.ParseRule(Rule),
+            BatchSize = BatchSize,
+            MaxNewTokens = MaxNewTokens,
+            Precision = precision,
+        };
+        options.Validate();
+        return options;
+    }
 }

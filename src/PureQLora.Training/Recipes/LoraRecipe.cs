@@ -1,3 +1,7 @@
+using System.Globalization;
+using PureQLora.Core;
+using PureQLora.Models;
+
 namespace PureQLora.Training;
 
 /// <summary>The adapters.</summary>
@@ -23,4 +27,58 @@ public sealed record LoraRecipe
 
     /// <summary>Alphas of modules whose name ends with a pattern.</summary>
     public IReadOnlyDictionary<string, double>? AlphaPattern { get; init; }
+
+    /// <summary>The same as adapter files hold it.</summary>
+    /// <exception cref="UserErrorException">A setting is out of range.</exception>
+    public LoraConfig ToConfig()
+    {
+        RequireRank("lora.rank", Rank);
+        RequireAlpha("lora.alpha", Alpha);
+        if (Dropout is not (>= 0 and < 1))
+        {
+            throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"lora.dropout is {Dropout}, allowed 0 to below 1; 0 and 0.05 are usual."));
+        }
+
+        foreach ((string pattern, int rank) in RankPattern ?? new Dictionary<string, int>())
+        {
+            RequireRank($"lora.rankPattern.{pattern}", rank);
+        }
+
+        foreach ((string pattern, double alpha) in AlphaPattern ?? new Dictionary<string, double>())
+        {
+            RequireAlpha($"lora.alphaPattern.{pattern}", alpha);
+        }
+
+        LoraConfig config = new()
+        {
+            Rank = Rank,
+            Alpha = Alpha,
+            Dropout = Dropout,
+            UseRsLora = RankStabilized,
+            RankPattern = [.. RankPattern ?? new Dictionary<string, int>()],
+            AlphaPattern = [.. AlphaPattern ?? new Dictionary<string, double>()],
+        };
+        return Targets switch
+        {
+            null or [] => config,
+            [LoraConfig.AllLinear] => config with { TargetPattern = LoraConfig.AllLinear },
+            _ => config with { TargetModules = Targets },
+        };
+    }
+
+    private static void RequireRank(string key, int rank)
+    {
+        if (rank is < 1 or > 256)
+        {
+            throw new UserErrorException($"{key} is {rank}, allowed 1–256. Try 8, 16 or 64; memory grows linearly with rank.");
+        }
+    }
+
+    private static void RequireAlpha(string key, double alpha)
+    {
+        if (alpha is not (> 0 and <= 1e6))
+        {
+            throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"{key} is {alpha}, allowed above 0 to 1000000; once or twice the rank is usual."));
+        }
+    }
 }

@@ -1,3 +1,4 @@
+using PureQLora.Core;
 using PureQLora.Models;
 
 namespace PureQLora.Training;
@@ -48,4 +49,20 @@ public sealed record QuantizationRecipe
         StaticGroups = StaticGroups,
         Damping = Damping,
     };
+
+    /// <summary>Refuses values outside their range.</summary>
+    /// <exception cref="UserErrorException">A setting is out of range.</exception>
+    public void Validate()
+    {
+        ToOptions().Validate();
+        if (Method == QuantizationMethod.Gptq && CalibrationSamples < 1)
+        {
+            throw new UserErrorException($"quantization.calibrationSamples is {CalibrationSamples}, allowed 1 or more; 128 is usual.");
+        }
+
+        if (CalibrationLength < 1)
+        {
+            throw new UserErrorException($"quantization.calibrationLength is {CalibrationLength}, allowed 1 or more; 512 is usual.");
+        }
+    }
 }

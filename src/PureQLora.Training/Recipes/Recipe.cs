@@ -1,3 +1,5 @@
+using PureQLora.Core;
+
 namespace PureQLora.Training;
 
 /// <summary>Everything a run depends on. Paths are relative to the recipe's folder when read from a file.</summary>
@@ -26,4 +28,25 @@ public sealed record Recipe
 
     /// <summary>What is measured before and after.</summary>
     public EvaluationRecipe Evaluation { get; init; } = new();
+
+    /// <summary>Refuses values outside their range, before anything is computed.</summary>
+    /// <exception cref="UserErrorException">A setting is out of range.</exception>
+    public void Validate()
+    {
+        if (Name.Length is 0 or > 100 || Name is "." or ".." || Name.AsSpan().ContainsAny('/', '\\', '\0'))
+        {
+            throw new UserErrorException($"The recipe's name is \"{Name}\"; it names a folder, so give it 1 to 100 characters without slashes.");
+        }
+
+        Data.Validate();
+        Training.Validate();
+        Optimizer.ToOptions().Validate();
+        _ = Optimizer.ToSchedule(Training.Steps ?? int.MaxValue);
+        _ = Lora.ToConfig();
+        _ = Evaluation.ToOptions(Training.Precision);
+        if (Quantization.Enabled)
+        {
+            Quantization.Validate();
+        }
+    }
 }

@@ -1,4 +1,5 @@
 using System.Collections;
+using System.Globalization;
 using System.Reflection;
 using PureQLora.Core;
 
@@ -9,22 +10,64 @@ internal static class RecipeKeys
 {
     private static readonly Dictionary<string, Type> Leaves = Collect(typeof(Recipe), "").ToDictionary(leaf => leaf.Key, leaf => leaf.Type, StringComparer.OrdinalIgnoreCase);
 
+    private static readonly HashSet<string> Paths = new(["model:path", "model:adapter", "data:train", "evaluation:file"], StringComparer.OrdinalIgnoreCase);
+
     /// <summary>True where the key takes a list of texts.</summary>
     public static bool IsList(string key) => Leaves.TryGetValue(key, out Type? type) && IsListType(type);
 
-    /// <summary>Refuses keys that no recipe has.</summary>
-    /// <exception cref="UserErrorException">Names the key and the nearest known one.</exception>
-    public static void Check(IEnumerable<string> keys, string source)
+    /// <summary>True where the key names a file or folder.</summary>
+    public static bool IsPath(string key) => Paths.Contains(key);
+
+    /// <summary>Refuses keys that no recipe has, and values that their keys cannot take.</summary>
+    /// <exception cref="UserErrorException">Names the key and the nearest known one, or the value and what is allowed.</exception>
+    public static void Check(IReadOnlyDictionary<string, string?> values, string source)
     {
-        foreach (string key in keys)
+        foreach ((string key, string? value) in values)
         {
             if (!IsKnown(key))
             {
                 string nearest = Leaves.Keys.MinBy(known => Distance(known.ToUpperInvariant(), key.ToUpperInvariant()))!;
-                throw new UserErrorException($"{source}: there is no key {key.Replace(':', '.')}; the nearest is {nearest.Replace(':', '.')}.");
+                throw new UserErrorException($"{source}: there is no key {Dotted(key)}; the nearest is {Dotted(nearest)}.");
+            }
+
+            Type type = ValueType(key);
+            if (type != typeof(string) && !Parses(type, value ?? ""))
+            {
+                throw new UserErrorException($"{source}: {Dotted(key)} is \"{value}\", allowed is {Allowed(type)}.");
             }
         }
     }
+
+    private static string Dotted(string key) => key.Replace(':', '.');
+
+    private static Type ValueType(string key)
+    {
+        if (!Leaves.TryGetValue(key, out Type? type))
+        {
+            type = Leaves[key[..key.LastIndexOf(':')]];
+        }
+
+        return IsMapType(type) ? type.GenericTypeArguments[1] : IsListType(type) ? typeof(string) : type;
+    }
+
+    private static bool Parses(Type type, string value) => type switch
+    {
+        _ when type == typeof(bool) => bool.TryParse(value, out _),
+        _ when type == typeof(int) => int.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _),
+        _ when type == typeof(ulong) => ulong.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out _),
+        _ when type == typeof(double) => double.TryParse(value, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) && double.IsFinite(number),
+        _ when type.IsEnum => Enum.GetNames(type).Contains(value, StringComparer.OrdinalIgnoreCase),
+        _ => throw new NotSupportedException($"No way to check a {type.Name}."),
+    };
+
+    private static string Allowed(Type type) => type switch
+    {
+        _ when type == typeof(bool) => "true or false",
+        _ when type == typeof(int) => "a whole number",
+        _ when type == typeof(ulong) => "a whole number from 0",
+        _ when type.IsEnum => string.Join(", ", Enum.GetNames(type).Select(name => char.ToLowerInvariant(name[0]) + name[1..])),
+        _ => "a number",
+    };
 
     private static bool IsKnown(string key)
     {

@@ -16,8 +16,8 @@ public static class RecipeReader
     };
 
     /// <summary>Reads a recipe file and applies overrides.</summary>
-    /// <param name="path">JSON file, comments allowed; null: the defaults.</param>
-    /// <param name="overrides">Each <c>section.key=value</c>; lists are separated by commas.</param>
+    /// <param name="path">JSON file, comments allowed; null: the defaults. Paths in it are relative to its folder.</param>
+    /// <param name="overrides">Each <c>section.key=value</c>; lists are separated by commas, paths are relative to the present folder.</param>
     /// <exception cref="UserErrorException">Not readable, an unknown key, or a value of the wrong type.</exception>
     public static Recipe Read(string? path, IEnumerable<string> overrides)
     {
@@ -33,11 +33,17 @@ public static class RecipeReader
             Override(values, text);
         }
 
-        RecipeKeys.Check(values.Keys, path is null ? "The command line" : path);
+        RecipeKeys.Check(values, path ?? "The command line");
         IConfiguration configuration = new ConfigurationBuilder().AddInMemoryCollection(values).Build();
         try
         {
-            return configuration.Get<Recipe>() ?? new Recipe();
+            Recipe recipe = configuration.Get<Recipe>() ?? new Recipe();
+            return recipe with
+            {
+                Model = recipe.Model with { Path = recipe.Model.IsEmbedded ? recipe.Model.Path : Path.GetFullPath(recipe.Model.Path), Adapter = Absolute(recipe.Model.Adapter) },
+                Data = recipe.Data with { Train = Absolute(recipe.Data.Train) },
+                Evaluation = recipe.Evaluation with { File = Absolute(recipe.Evaluation.File) },
+            };
         }
         catch (InvalidOperationException exception)
         {
@@ -48,6 +54,8 @@ public static class RecipeReader
     /// <summary>The recipe as JSON, every key written out.</summary>
     public static string ToJson(Recipe recipe) => JsonSerializer.Serialize(recipe, Json) + "\n";
 
+    private static string? Absolute(string? path) => string.IsNullOrEmpty(path) ? null : Path.GetFullPath(path);
+
     private static void ReadFile(string path, Dictionary<string, string?> values)
     {
         try
@@ -57,7 +65,7 @@ public static class RecipeReader
             {
                 if (value is not null)
                 {
-                    values[key] = value;
+                    Set(values, key, RecipeKeys.IsPath(key) && value is not ("" or ModelRecipe.Embedded) ? Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, value) : value);
                 }
             }
         }
@@ -86,13 +94,19 @@ public static class RecipeReader
             values.Remove(replaced);
         }
 
+        values.Remove(key);
+        Set(values, key, value);
+    }
+
+    /// <summary>A list may be written as one text with commas.</summary>
+    private static void Set(Dictionary<string, string?> values, string key, string value)
+    {
         if (!RecipeKeys.IsList(key))
         {
             values[key] = value;
             return;
         }
 
-        values.Remove(key);
         string[] items = value.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
         for (int i = 0; i < items.Length; i++)
         {

@@ -15,7 +15,6 @@ public sealed class CheckpointStore(string folder, TrainedWeights weights)
 {
     private const string OptimizerFile = "optimizer.safetensors";
     private const string StateFile = "trainer_state.json";
-    private const string TemporarySuffix = ".tmp";
 
     /// <summary>Complete checkpoints by step, the oldest first.</summary>
     public IReadOnlyList<(int Step, string Folder)> All() => Find(folder);
@@ -32,32 +31,12 @@ public sealed class CheckpointStore(string folder, TrainedWeights weights)
     {
         ArgumentNullException.ThrowIfNull(trainer);
         string target = Path.Combine(folder, $"step-{trainer.StepsDone.ToString(CultureInfo.InvariantCulture)}");
-        if (Directory.Exists(target))
+        RunFolder.WriteWhole(target, temporary =>
         {
-            return target;
-        }
-
-        string temporary = target + TemporarySuffix;
-        try
-        {
-            Delete(temporary);
-            Directory.CreateDirectory(temporary);
             weights.Save(temporary);
             SafetensorsWriter.Write(Path.Combine(temporary, OptimizerFile), trainer.Optimizer.StateTensors());
             AtomicFile.WriteText(Path.Combine(temporary, StateFile), JsonSerializer.Serialize(trainer.State));
-            Directory.Move(temporary, target);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            Delete(temporary);
-            throw new UserErrorException($"The checkpoint {target} could not be saved ({exception.Message}); earlier ones are intact. Free space and resume.", exception);
-        }
-        catch
-        {
-            Delete(temporary);
-            throw;
-        }
-
+        });
         return target;
     }
 
@@ -67,11 +46,6 @@ public sealed class CheckpointStore(string folder, TrainedWeights weights)
     public int RestoreNewest(Trainer trainer)
     {
         ArgumentNullException.ThrowIfNull(trainer);
-        foreach (string unfinished in Directory.Exists(folder) ? Directory.GetDirectories(folder, "*" + TemporarySuffix) : [])
-        {
-            Delete(unfinished);
-        }
-
         if (All() is not [.., (int step, string newest)])
         {
             return 0;
@@ -100,7 +74,7 @@ public sealed class CheckpointStore(string folder, TrainedWeights weights)
         {
             foreach ((_, string old) in All().SkipLast(keep))
             {
-                Delete(old);
+                RunFolder.DeleteWhole(old);
             }
         }
     }
@@ -121,12 +95,4 @@ public sealed class CheckpointStore(string folder, TrainedWeights weights)
 
     private static int ParseStep(string path) =>
         int.TryParse(Path.GetFileName(path)["step-".Length..], NumberStyles.None, CultureInfo.InvariantCulture, out int step) ? step : -1;
-
-    private static void Delete(string path)
-    {
-        if (Directory.Exists(path))
-        {
-            Directory.Delete(path, recursive: true);
-        }
-    }
 }

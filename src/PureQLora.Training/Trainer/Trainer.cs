@@ -74,6 +74,9 @@ public sealed class Trainer : IDisposable
         Optimizer.Steps = state.Step;
         _order = new SampleOrder(_plan.Rows, _options.Seed, _options.Shuffle, state.Data);
         (_random.Seed, _random.Counter) = (state.RandomSeed, state.RandomCounter);
+
+        // Late in a run an update may rightly be lost in rounding; the check belongs to the first one that has a rate.
+        _movementChecked = Enumerable.Range(0, state.Step).Any(step => _schedule.Rate(step) > 0);
     }
 
     /// <summary>One optimiser step.</summary>

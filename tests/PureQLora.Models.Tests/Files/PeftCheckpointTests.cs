@@ -24,6 +24,32 @@ public sealed class PeftCheckpointTests : IDisposable
         { "llama-mha", "bad/good" },
     };
 
+    public static TheoryData<string, string, string> BadAdapters => new()
+    {
+        { "rank-mismatch", "adapter_model.safetensors", "layers.0.self_attn.q_proj.lora_A.weight" },
+        { "rank-disagrees-a-b", "adapter_model.safetensors", "layers.0.self_attn.q_proj.lora_B.weight" },
+        { "missing-tensor", "adapter_model.safetensors", "layers.0.self_attn.q_proj.lora_B.weight" },
+        { "extra-tensor", "adapter_model.safetensors", "layers.7" },
+        { "unknown-target", "adapter_config.json", "query_key_value" },
+        { "partly-unknown-target", "adapter_config.json", "w_proj" },
+        { "shape-mismatch-base", "adapter_model.safetensors", "lora_A.weight" },
+        { "nan", "adapter_model.safetensors", "layers.0.self_attn.q_proj.lora_B.weight" },
+        { "infinity", "adapter_model.safetensors", "layers.0.self_attn.q_proj.lora_A.weight" },
+        { "not-lora", "adapter_config.json", "peft_type" },
+        { "rank-zero", "adapter_config.json", "\"r\" is 0" },
+        { "truncated", "adapter_model.safetensors", "layers.1.self_attn.v_proj.lora_B.weight" },
+        { "empty-file", "adapter_model.safetensors", "0 bytes" },
+        { "header-longer-than-file", "adapter_model.safetensors", "header" },
+        { "header-length-negative", "adapter_model.safetensors", "18446744073709551615" },
+        { "header-not-json", "adapter_model.safetensors", "JSON" },
+        { "offsets-overlap", "adapter_model.safetensors", "overlaps" },
+        { "offsets-beyond-file", "adapter_model.safetensors", "ends at byte" },
+        { "offsets-reversed", "adapter_model.safetensors", "before it begins" },
+        { "size-disagrees-with-shape", "adapter_model.safetensors", "256 bytes" },
+        { "shape-overflows", "adapter_model.safetensors", "overflows" },
+        { "unknown-dtype", "adapter_model.safetensors", "F13" },
+    };
+
     public void Dispose() => _folder.Dispose();
 
     [Theory]
@@ -69,28 +95,7 @@ public sealed class PeftCheckpointTests : IDisposable
     }
 
     [Theory]
-    [InlineData("rank-mismatch", "adapter_model.safetensors", "layers.0.self_attn.q_proj.lora_A.weight")]
-    [InlineData("rank-disagrees-a-b", "adapter_model.safetensors", "layers.0.self_attn.q_proj.lora_B.weight")]
-    [InlineData("missing-tensor", "adapter_model.safetensors", "layers.0.self_attn.q_proj.lora_B.weight")]
-    [InlineData("extra-tensor", "adapter_model.safetensors", "layers.7")]
-    [InlineData("unknown-target", "adapter_config.json", "query_key_value")]
-    [InlineData("partly-unknown-target", "adapter_config.json", "w_proj")]
-    [InlineData("shape-mismatch-base", "adapter_model.safetensors", "lora_A.weight")]
-    [InlineData("nan", "adapter_model.safetensors", "layers.0.self_attn.q_proj.lora_B.weight")]
-    [InlineData("infinity", "adapter_model.safetensors", "layers.0.self_attn.q_proj.lora_A.weight")]
-    [InlineData("not-lora", "adapter_config.json", "peft_type")]
-    [InlineData("rank-zero", "adapter_config.json", "\"r\" is 0")]
-    [InlineData("truncated", "adapter_model.safetensors", "layers.1.self_attn.v_proj.lora_B.weight")]
-    [InlineData("empty-file", "adapter_model.safetensors", "0 bytes")]
-    [InlineData("header-longer-than-file", "adapter_model.safetensors", "header")]
-    [InlineData("header-length-negative", "adapter_model.safetensors", "18446744073709551615")]
-    [InlineData("header-not-json", "adapter_model.safetensors", "JSON")]
-    [InlineData("offsets-overlap", "adapter_model.safetensors", "overlaps")]
-    [InlineData("offsets-beyond-file", "adapter_model.safetensors", "ends at byte")]
-    [InlineData("offsets-reversed", "adapter_model.safetensors", "before it begins")]
-    [InlineData("size-disagrees-with-shape", "adapter_model.safetensors", "256 bytes")]
-    [InlineData("shape-overflows", "adapter_model.safetensors", "overflows")]
-    [InlineData("unknown-dtype", "adapter_model.safetensors", "F13")]
+    [MemberData(nameof(BadAdapters))]
     public void Read_GivenABadAdapter_ShouldNameFileAndCulprit(string name, string file, string culprit)
     {
         string message = Assert.Throws<UserErrorException>(() => PeftCheckpoint.Read(Find("bad/" + name), Modules("llama-mha"))).Message;
@@ -101,8 +106,7 @@ public sealed class PeftCheckpointTests : IDisposable
     [Fact]
     public void BadAdapters_GivenTheFolder_ShouldAllBeTested()
     {
-        string[] tested = [.. typeof(PeftCheckpointTests).GetMethod(nameof(Read_GivenABadAdapter_ShouldNameFileAndCulprit))!
-            .GetCustomAttributes(typeof(InlineDataAttribute), inherit: false).Cast<InlineDataAttribute>().Select(data => (string)data.Data[0]!)];
+        string[] tested = [.. BadAdapters.Select(row => row.Data.Item1)];
         Assert.Equal(
             Directory.GetDirectories(RepositoryPaths.Fixture("models", "bad")).Select(Path.GetFileName).Order(StringComparer.Ordinal),
             tested.Append("good").Order(StringComparer.Ordinal));

@@ -5,7 +5,7 @@ namespace PureQLora.Models.Tests;
 /// <summary>Texts of models that say what the test has written down.</summary>
 public sealed class TextGeneratorTests : IDisposable
 {
-    private readonly CpuBackend _backend = new(threads: 2);
+    private readonly CpuBackend _backend = new(threads: 1);
 
     public void Dispose() => _backend.Dispose();
 

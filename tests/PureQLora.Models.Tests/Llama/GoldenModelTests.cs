@@ -1,4 +1,3 @@
-using System.Text.Json;
 using PureQLora.Core;
 
 namespace PureQLora.Models.Tests;
@@ -8,7 +7,7 @@ public sealed class GoldenModelTests : IDisposable
 {
     private readonly CpuBackend _backend = new(threads: 2);
 
-    public static TheoryData<string> Models => ["llama-mha", "llama3-gqa", "llama-sharded", "mistral-sliding", "qwen2", "qwen3", "llama-bias", "llama-linear", "llama-yarn"];
+    public static TheoryData<string> Models => [.. GoldenModel.Names];
 
     public void Dispose() => _backend.Dispose();
 
@@ -16,42 +15,124 @@ public sealed class GoldenModelTests : IDisposable
     [MemberData(nameof(Models))]
     public void Forward_GivenAGoldenModel_ShouldMatchTransformers(string name)
     {
-        using ModelFolder folder = ModelFolder.Open(RepositoryPaths.Fixture("models", name));
-        GoldenTensors golden = GoldenTensors.Read(RepositoryPaths.Fixture("models", name, "golden.safetensors"));
-        Tolerances tolerance = Tolerances.Of(name);
+        using GoldenModel golden = new(name);
         using ComputeScope scope = new(_backend);
-        ModelInput input = ModelInput.Rows(scope, golden.Ints("input_ids"), (int)golden.Shape("input_ids")[1]);
-        BlockContext context = folder.Model.Context(input);
+        ModelInput input = golden.Input(scope);
+        BlockContext context = golden.Model.Context(input);
+        void Check(string key, Tensor actual) => golden.Tolerances.Check(key, golden.Values.Floats(key), actual.ToArray());
 
-        Tensor x = folder.Model.Embed(scope, input);
-        tolerance.Check("hidden.embed", golden, x);
-        for (int layer = 0; layer < folder.Model.Blocks.Count; layer++)
+        Tensor x = golden.Model.Embed(scope, input);
+        Check("hidden.embed", x);
+        for (int layer = 0; layer < golden.Model.Blocks.Count; layer++)
         {
-            x = folder.Model.Blocks[layer].Forward(scope, x, context);
-            tolerance.Check($"hidden.block.{layer}", golden, x);
+            x = golden.Model.Blocks[layer].Forward(scope, x, context);
+            Check($"hidden.block.{layer}", x);
         }
 
-        Tensor hidden = folder.Model.Forward(scope, input);
-        tolerance.Check("hidden.norm", golden, hidden);
-        tolerance.Check("logits", golden, folder.Model.Logits(scope, hidden));
+        Tensor hidden = golden.Model.Forward(scope, input);
+        Check("hidden.norm", hidden);
+        Check("logits", golden.Model.Logits(scope, hidden));
     }
 
-    private sealed class Tolerances(JsonElement values)
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void Loss_GivenAGoldenModel_ShouldMatchTransformers(string name)
     {
-        public static Tolerances Of(string name)
+        using GoldenModel golden = new(name);
+        using ComputeScope scope = new(_backend);
+        golden.Tolerances.Check("loss", golden.Tolerances.Root.GetProperty("loss").GetDouble(), golden.Loss(scope).ToArray()[0]);
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void Forward_GivenPaddingOnTheLeft_ShouldMatchTransformers(string name) => CheckPadded(name, "left");
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void Forward_GivenPaddingOnTheRight_ShouldMatchTransformers(string name) => CheckPadded(name, "right");
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void Forward_GivenAGrowingText_ShouldPredictTransformersTokens(string name)
+    {
+        using GoldenModel golden = new(name);
+        (int[] prompt, int[] tokens) = (golden.Values.Ints("greedy.prompt"), golden.Values.Ints("greedy.tokens"));
+        const int Rows = 2;
+        (int promptLength, int count) = (prompt.Length / Rows, tokens.Length / Rows);
+        List<int>[] texts = [.. prompt.Chunk(promptLength).Select(row => row.ToList())];
+        using ComputeScope scope = new(_backend);
+        for (int step = 0; step < count; step++)
         {
-            using JsonDocument document = JsonDocument.Parse(File.ReadAllText(RepositoryPaths.Fixture("models", name, "golden.json")));
-            return new Tolerances(document.RootElement.GetProperty("tolerance").Clone());
+            scope.Reset();
+            int[] next = Next(golden.Model, scope, ModelInput.Rows(scope, [.. texts.SelectMany(text => text)], promptLength + step));
+            for (int row = 0; row < Rows; row++)
+            {
+                Assert.Equal(tokens[(row * count) + step], next[row]);
+                texts[row].Add(next[row]);
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void Forward_GivenACache_ShouldPredictTransformersTokens(string name)
+    {
+        using GoldenModel golden = new(name);
+        (int[] prompt, int[] tokens) = (golden.Values.Ints("greedy.prompt"), golden.Values.Ints("greedy.tokens"));
+        const int Rows = 2;
+        (int promptLength, int count) = (prompt.Length / Rows, tokens.Length / Rows);
+        using KeyValueCache cache = new(_backend, golden.Model.Config, Rows, promptLength + count);
+        using ComputeScope scope = new(_backend);
+        int[] next = Next(golden.Model, scope, ModelInput.Rows(scope, prompt, promptLength) with { Cache = cache });
+        for (int step = 0; step < count; step++)
+        {
+            Assert.Equal(tokens.Where((_, at) => at % count == step), next);
+            scope.Reset();
+            Shape shape = new(Rows, 1);
+            next = Next(golden.Model, scope, new ModelInput(scope.From(next, shape), scope.From([promptLength + step, promptLength + step], shape)) { Cache = cache });
         }
 
-        public void Check(string key, GoldenTensors golden, Tensor actual)
+        Assert.Equal(promptLength + count, cache.Length);
+    }
+
+    private void CheckPadded(string name, string side)
+    {
+        using GoldenModel golden = new(name);
+        using ComputeScope scope = new(_backend);
+        int[] mask = golden.Values.Ints($"{side}.attention_mask");
+        int seq = (int)golden.Values.Shape($"{side}.attention_mask")[1];
+        (int[] positions, int[] segments) = (new int[mask.Length], new int[mask.Length]);
+        for (int at = 0; at < mask.Length; at++)
         {
-            double tolerance = values.GetProperty(key).GetDouble();
-            float[] expected = golden.Floats(key);
-            float[] actualValues = actual.ToArray();
-            Assert.Equal(expected.Length, actualValues.Length);
-            double worst = expected.Zip(actualValues, (e, a) => Math.Abs((double)e - a)).Max();
-            Assert.True(worst <= tolerance, $"{key}: off by {worst:E2}, allowed {tolerance:E2}");
+            // A token's position is the number of tokens before it in its row.
+            int before = mask.AsSpan(at - (at % seq), at % seq).Count(1);
+            (positions[at], segments[at]) = mask[at] == 1 ? (before, 0) : (0, -1);
         }
+
+        Assert.Contains(-1, segments);
+        Shape shape = new(mask.Length / seq, seq);
+        ModelInput input = new(scope.From(golden.Values.Ints($"{side}.input_ids"), shape), scope.From(positions, shape)) { Segments = scope.From(segments, shape) };
+        float[] logits = golden.Model.Logits(scope, golden.Model.Forward(scope, input)).ToArray();
+
+        int vocabulary = golden.Model.Config.VocabularySize;
+        Assert.All(logits, logit => Assert.True(float.IsFinite(logit)));
+        for (int at = 0; at < mask.Length; at++)
+        {
+            if (mask[at] == 0)
+            {
+                logits.AsSpan(at * vocabulary, vocabulary).Clear();
+            }
+        }
+
+        golden.Tolerances.Check($"{side}.logits", golden.Values.Floats($"{side}.logits"), logits);
+    }
+
+    /// <summary>The most likely token behind each row.</summary>
+    private static int[] Next(LlamaModel model, ComputeScope scope, ModelInput input)
+    {
+        float[] logits = model.Logits(scope, model.Forward(scope, input)).ToArray();
+        (int rows, int vocabulary) = ((int)input.Ids.Shape[0], model.Config.VocabularySize);
+        int rowLength = logits.Length / rows;
+        return [.. Enumerable.Range(1, rows).Select(row => System.Numerics.Tensors.TensorPrimitives.IndexOfMax(logits.AsSpan((row * rowLength) - vocabulary, vocabulary)))];
     }
 }

@@ -17,6 +17,8 @@ internal static class Tool
 
     public static ToolResult Quantize(params string[] arguments) => Run(PureQLora.Tools.Quantize.Program.Main, arguments);
 
+    public static ToolResult Train(params string[] arguments) => Run(PureQLora.Tools.Train.Program.Main, arguments);
+
     /// <summary>Runs a tool's entry point. The console is one a process, so runs wait for each other.</summary>
     /// <param name="main">The entry point.</param>
     /// <param name="arguments">The command line.</param>

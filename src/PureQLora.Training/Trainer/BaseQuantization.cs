@@ -1,0 +1,110 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using PureQLora.Core;
+using PureQLora.Models;
+
+namespace PureQLora.Training;
+
+/// <summary>
+/// Quantises the base of a run and stores it in the run's folder, in the GPTQ layout. The run then goes on with what was read back
+/// from there, so that a resumed run trains on the very same codes.
+/// </summary>
+/// <param name="folder">The run's files.</param>
+/// <param name="recipe">How.</param>
+/// <param name="backend">Runs the calibration.</param>
+/// <param name="observer">Told of the progress.</param>
+internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe recipe, IBackend backend, IRunObserver observer)
+{
+    private const string ReportFile = "quantization_report.json";
+
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        WriteIndented = true,
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+    };
+
+    /// <summary>What the quantised base is called.</summary>
+    public string StageName => $"{(recipe.Method == QuantizationMethod.Gptq ? "GPTQ" : "RTN")} int{recipe.Bits}";
+
+    /// <summary>Quantises, or opens what an earlier process of this run stored.</summary>
+    /// <param name="source">The dense base; closed where another folder takes its place.</param>
+    /// <param name="calibration">Token ids.</param>
+    /// <param name="cancellationToken">Checked between layers.</param>
+    /// <returns>The model to go on with.</returns>
+    public ModelFolder Run(ModelFolder source, IReadOnlyList<int[]> calibration, CancellationToken cancellationToken)
+    {
+        if (!Directory.Exists(folder.Quantized))
+        {
+            IReadOnlyList<LayerQuantization> layers = Quantize(source.Model, calibration, cancellationToken);
+            if (WhyNotStored(source.Model) is { } reason)
+            {
+                observer.Report("not stored", $"the quantised base is made again when the run is resumed: {reason}");
+                observer.ReportQuantization(layers);
+                return source;
+            }
+
+            Store(source, layers);
+        }
+
+        observer.ReportQuantization(ReadReport());
+        ModelFolder stored = ModelFolder.Open(folder.Quantized);
+        source.Dispose();
+        return stored;
+    }
+
+    private static string? WhyNotStored(LlamaModel model) => model.Linears
+        .Where(layer => layer.Weight.Quantized is not null)
+        .Select(layer => GptqCheckpoint.WhyNot(layer.Name, layer.Weight.OutDim, layer.Weight.InDim, layer.Weight.Quantized!.Bits))
+        .FirstOrDefault(reason => reason is not null);
+
+    private IReadOnlyList<LayerQuantization> Quantize(LlamaModel model, IReadOnlyList<int[]> calibration, CancellationToken cancellationToken)
+    {
+        int total = model.Linears.Count(layer => recipe.Targets is not { Count: > 0 } || recipe.Targets.Contains(layer.ShortName));
+        return observer.Track("quantising", total, progress =>
+        {
+            int done = 0;
+            return ModelQuantizer.Quantize(
+                model, backend, recipe.Method, recipe.ToOptions(), calibration, recipe.Targets, new DirectProgress<LayerQuantization>(layer => progress(++done, layer.Layer)), cancellationToken);
+        });
+    }
+
+    private void Store(ModelFolder source, IReadOnlyList<LayerQuantization> layers)
+    {
+        Dictionary<string, QuantizedMatrix> matrices = [];
+        foreach (LinearLayer layer in source.Model.Linears)
+        {
+            if (layer.Weight.Quantized is { } matrix)
+            {
+                matrices.Add(layer.Name, matrix);
+            }
+        }
+
+        GptqConfig settings = new()
+        {
+            Bits = recipe.Bits,
+            GroupSize = recipe.GroupSize,
+            Symmetric = recipe.Symmetric,
+            DescendingActivations = recipe.ActOrder,
+            Damping = recipe.Damping,
+        };
+        RunFolder.WriteWhole(folder.Quantized, temporary =>
+        {
+            GptqCheckpoint.Write(temporary, source.Checkpoint, settings, matrices);
+            AtomicFile.WriteText(Path.Combine(temporary, ReportFile), JsonSerializer.Serialize(layers, Json) + "\n");
+        });
+    }
+
+    private LayerQuantization[] ReadReport()
+    {
+        string path = Path.Combine(folder.Quantized, ReportFile);
+        try
+        {
+            return JsonSerializer.Deserialize<LayerQuantization[]>(File.ReadAllText(path), Json) ?? throw new JsonException("it is empty");
+        }
+        catch (Exception exception) when (exception is JsonException or IOException)
+        {
+            throw new UserErrorException($"{path} is damaged ({exception.Message}); delete the folder {folder.Quantized}, and the base is quantised again.", exception);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+namespace PureQLora.Training;
+
+/// <summary>Shows nothing.</summary>
+internal sealed class SilentObserver : IRunObserver;

@@ -1,0 +1,185 @@
+using System.Globalization;
+using PureQLora.Core;
+using PureQLora.Models;
+
+namespace PureQLora.Training;
+
+/// <summary>
+/// A run as a whole: measure the base, quantise it, measure again, train adapters on it, measure a third time, report. Every stage
+/// leaves whole files in the run's folder and is not done twice, so a run that was killed at any instant and resumed ends with the
+/// same adapter, bit for bit, as one that was not; the number of threads does not matter either.
+/// </summary>
+/// <param name="recipe">What to do.</param>
+/// <param name="folder">Where; created or resumed.</param>
+/// <param name="backend">Computes.</param>
+/// <param name="embeddedModel">Folder of the model that the recipe calls <c>embedded</c>, or null where there is none.</param>
+/// <param name="observer">Told what happens, or null.</param>
+public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backend, string? embeddedModel = null, IRunObserver? observer = null)
+{
+    private const string FullPrecision = "full precision";
+
+    private readonly IRunObserver _observer = observer ?? new SilentObserver();
+
+    /// <summary>Does what is left to do.</summary>
+    /// <param name="cancellationToken">Finishes the present step, saves, and stops.</param>
+    /// <returns>What the run gave.</returns>
+    /// <exception cref="UserErrorException">The recipe, a file or the disk does not allow it.</exception>
+    /// <exception cref="TrainingFailedException">Loss or gradient not finite, or an adapter does not learn.</exception>
+    /// <exception cref="RunInterruptedException">Cancelled; the run can be resumed.</exception>
+    public RunSummary Run(CancellationToken cancellationToken = default)
+    {
+        try
+        {
+            (ModelFolder opened, RunData data) = Open();
+            return RunStages(opened, data, cancellationToken);
+        }
+        catch (OperationCanceledException exception) when (exception is not RunInterruptedException)
+        {
+            throw new RunInterruptedException("Stopped between two stages; what was finished is kept.", folder.Path, exception);
+        }
+    }
+
+    private (ModelFolder Base, RunData Data) Open()
+    {
+        ModelFolder? opened = null;
+        try
+        {
+            recipe.Validate();
+            opened = OpenBase();
+            RunData data = RunData.Load(recipe, opened.Tokenizer);
+            ReportData(opened, data);
+            return (opened, data);
+        }
+        catch (UserErrorException)
+        {
+            // So that the same command works once the mistake is mended.
+            opened?.Dispose();
+            folder.Abandon();
+            throw;
+        }
+    }
+
+    private RunSummary RunStages(ModelFolder opened, RunData data, CancellationToken cancellationToken)
+    {
+        try
+        {
+            StageEvaluation evaluation = new(
+                folder, data.ProblemSets, recipe.Evaluation.ToOptions(recipe.Training.Precision), opened.Tokenizer, backend, _observer);
+            List<RunStage> stages = [];
+            string name = opened.Model.Linears.FirstOrDefault(layer => layer.Weight.Quantized is not null)?.Weight.Quantized is { } stored ? $"int{stored.Bits}" : FullPrecision;
+            stages.Add(evaluation.Measure(name, opened.Model, opened.Model.WeightBytes, cancellationToken));
+            if (recipe.Quantization.Enabled && name == FullPrecision)
+            {
+                BaseQuantization quantization = new(folder, recipe.Quantization, backend, _observer);
+                opened = quantization.Run(opened, data.Calibration(recipe.Quantization.CalibrationSamples, recipe.Quantization.CalibrationLength), cancellationToken);
+                name = quantization.StageName;
+                stages.Add(evaluation.Measure(name, opened.Model, opened.Model.WeightBytes, cancellationToken));
+            }
+
+            LlamaModel model = opened.Model;
+            AdapterWeights weights = AddAdapters(model);
+            RunSummary summary = Train(model, weights, data, cancellationToken);
+            SaveAdapter(weights);
+            stages.Add(evaluation.Measure($"{name} + LoRA", model, model.WeightBytes + (summary.TrainableParameters * sizeof(float)), cancellationToken));
+            summary = summary with { Stages = stages };
+            HtmlReport.Write(folder.Report, RunReportBuilder.Build(summary, recipe, model, backend));
+            return summary;
+        }
+        finally
+        {
+            opened.Dispose();
+        }
+    }
+
+    private ModelFolder OpenBase()
+    {
+        string path = recipe.Model.Path;
+        if (recipe.Model.IsEmbedded)
+        {
+            path = embeddedModel is not null && Directory.Exists(embeddedModel)
+                ? embeddedModel
+                : throw new UserErrorException("This program comes without an embedded model; name the folder of a model with model.path (--model).");
+        }
+
+        return ModelFolder.Open(path);
+    }
+
+    private void ReportData(ModelFolder opened, RunData data)
+    {
+        TrainingData training = data.Training;
+        _observer.Report("model", $"{(recipe.Model.IsEmbedded ? ModelRecipe.Embedded : opened.Path)}, {opened.Model.ParameterCount.ToString("N0", CultureInfo.InvariantCulture)} weights");
+        _observer.Report("precision", recipe.Training.Precision.ToString().ToLowerInvariant());
+        _observer.Report("samples", string.Create(
+            CultureInfo.InvariantCulture,
+            $"{training.Samples.Count:N0} with {training.Tokens:N0} tokens, {training.SupervisedTokens:N0} of them supervised{(training.Dropped > 0 ? $"; {training.Dropped} left out because their prompts fill data.maxLength" : "")}"));
+        foreach (ProblemSet set in data.ProblemSets)
+        {
+            _observer.Report("test problems", $"{set.Problems.Count}, {set.Name}; none of them is trained on");
+        }
+
+        if (training.Samples.Max(sample => sample.Length) is var longest && longest > opened.Model.Config.MaxPositions)
+        {
+            throw new UserErrorException($"A sample has {longest} tokens, but the model was made for {opened.Model.Config.MaxPositions}; lower data.maxLength to that.");
+        }
+
+        _observer.ReportSample(TrainingData.Render(training.Samples[0], opened.Tokenizer));
+    }
+
+    private AdapterWeights AddAdapters(LlamaModel model)
+    {
+        if (recipe.Model.Adapter is { } start)
+        {
+            return new AdapterWeights(model, LoraInjection.Load(model, start, trainable: true, recipe.Lora.Dropout));
+        }
+
+        LoraConfig config = recipe.Lora.ToConfig() with { BaseModel = recipe.Model.Path };
+        LoraInjection.Inject(model, config, recipe.Training.Seed);
+        return new AdapterWeights(model, config);
+    }
+
+    private RunSummary Train(LlamaModel model, AdapterWeights weights, RunData data, CancellationToken cancellationToken)
+    {
+        BatchPlan plan = new(data.Training.Samples, recipe.Data.PackedLength);
+        LearningRateSchedule schedule = recipe.Optimizer.ToSchedule(recipe.Training.TotalSteps(plan.Rows));
+        using Trainer trainer = new(model, backend, plan, recipe.Training, schedule, recipe.Optimizer.ToOptions());
+        long trainable = model.TrainableParameters.Sum(parameter => parameter.Value.Shape.Count);
+        RunSummary summary = new()
+        {
+            Name = recipe.Name,
+            Folder = folder.Path,
+            Adapter = folder.Adapter,
+            ProblemSets = [.. data.ProblemSets.Select(set => set.Name)],
+            Stages = [],
+            TrainableParameters = trainable,
+            BaseParameters = model.ParameterCount,
+            OptimizerBytes = (2 * trainable * sizeof(float)) + trainer.Optimizer.StateBytes,
+            PeakActivationBytes = 0,
+            Steps = [],
+        };
+        _observer.Report("trainable", string.Create(
+            CultureInfo.InvariantCulture, $"{trainable:N0} values in {model.Linears.Count(layer => layer.Adapter is not null)} adapters, {100 * summary.TrainableShare:F2} % of all"));
+        _observer.Report("steps", string.Create(CultureInfo.InvariantCulture, $"{trainer.TotalSteps:N0}, each of {recipe.Training.BatchSize * recipe.Training.Accumulation} {(recipe.Data.PackedLength is null ? "samples" : "packed rows")}"));
+        CheckpointStore store = new(folder.Checkpoints, weights);
+        new TrainingLoop(folder, trainer, store, recipe.Training, _observer).Run(cancellationToken);
+        return summary with { PeakActivationBytes = trainer.PeakActivationBytes, Steps = MetricsFile.Read(folder.Metrics) };
+    }
+
+    /// <summary>Stores the result and reads it back: what is on the disk is what was trained, bit for bit.</summary>
+    private void SaveAdapter(AdapterWeights weights)
+    {
+        RunFolder.WriteWhole(folder.Adapter, temporary =>
+        {
+            weights.Save(temporary);
+            RequireEqual(weights, temporary);
+        });
+        RequireEqual(weights, folder.Adapter);
+    }
+
+    private static void RequireEqual(AdapterWeights weights, string path)
+    {
+        if (!weights.Equal(path))
+        {
+            throw new UserErrorException($"The adapter in {path} is not what was trained; the disk may be faulty, or the files were changed. Delete that folder and resume the run.");
+        }
+    }
+}

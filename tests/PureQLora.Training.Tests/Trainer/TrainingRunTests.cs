@@ -1,0 +1,204 @@
+using PureQLora.Core;
+using PureQLora.Models;
+
+namespace PureQLora.Training.Tests;
+
+/// <summary>A run as a whole: what it leaves, what it refuses, and that interruptions do not change its result.</summary>
+public sealed class TrainingRunTests : IDisposable
+{
+    private readonly TinyRun _tiny = new();
+
+    public void Dispose() => _tiny.Dispose();
+
+    [Fact]
+    public void Run_GivenTinyModel_ShouldLeaveEverythingWhole()
+    {
+        RunSummary summary = _tiny.Run("run", _tiny.Recipe());
+
+        string folder = _tiny["run"];
+        Assert.Equal(8, summary.Steps.Count);
+        Assert.Equal(Enumerable.Range(1, 8), MetricsFile.Read(Path.Combine(folder, "metrics.jsonl")).Select(step => step.Step));
+        Assert.Equal([3, 6, 8], CheckpointStore.Find(Path.Combine(folder, "checkpoints")).Select(found => found.Step));
+        Assert.True(File.Exists(Path.Combine(folder, "report.html")));
+        Assert.True(File.Exists(Path.Combine(folder, "quantized", "quantize_config.json")));
+        Assert.Single(Directory.GetFiles(folder, "events.out.tfevents.*"));
+        Assert.Empty(Directory.EnumerateFileSystemEntries(folder, "*.tmp", SearchOption.AllDirectories));
+        Assert.Equal(["full precision", "GPTQ int4", "GPTQ int4 + LoRA"], summary.Stages.Select(stage => stage.Name));
+        Assert.True(summary.Stages[1].WeightBytes < summary.Stages[0].WeightBytes);
+
+        using ModelFolder trained = ModelFolder.Open(Path.Combine(folder, "quantized"), summary.Adapter);
+        Assert.Contains(trained.Model.Linears, layer => layer.Adapter!.B.Floats.ContainsAnyExcept(0f));
+    }
+
+    [Theory]
+    [InlineData(1, 2)]
+    [InlineData(4, 1)]
+    [InlineData(6, 2)]
+    public void Resume_GivenStopAfterSomeSteps_ShouldEndWithTheSameBytes(int stopAfter, int threads)
+    {
+        _ = _tiny.Run("whole", _tiny.Recipe(), threads: 1);
+        using CancellationTokenSource stop = new();
+        StoppingObserver observer = new("training", stopAfter, stop);
+
+        RunInterruptedException stopped = Assert.Throws<RunInterruptedException>(() => _tiny.Run("stopped", _tiny.Recipe(), 3 - threads, observer, stop.Token));
+        Assert.Contains($"step {stopAfter} of 8", stopped.Message, StringComparison.Ordinal);
+        _ = _tiny.Resume("stopped", threads);
+
+        Assert.Equal(_tiny.AdapterBytes("whole"), _tiny.AdapterBytes("stopped"));
+        Assert.Equal(Enumerable.Range(1, 8), MetricsFile.Read(Path.Combine(_tiny["stopped"], "metrics.jsonl")).Select(step => step.Step));
+    }
+
+    [Fact]
+    public void Resume_GivenStopWhileQuantising_ShouldEndWithTheSameBytes()
+    {
+        _ = _tiny.Run("whole", _tiny.Recipe());
+        using CancellationTokenSource stop = new();
+
+        Assert.Throws<RunInterruptedException>(() => _tiny.Run("stopped", _tiny.Recipe(), 1, new StoppingObserver("quantising", 5, stop), stop.Token));
+        Assert.False(Directory.Exists(Path.Combine(_tiny["stopped"], "quantized")));
+        _ = _tiny.Resume("stopped");
+
+        Assert.Equal(_tiny.AdapterBytes("whole"), _tiny.AdapterBytes("stopped"));
+    }
+
+    [Fact]
+    public void Resume_GivenLayersThatTheGptqFormatCannotHold_ShouldQuantiseAgainAndEndWithTheSameBytes()
+    {
+        using TinyRun odd = new(intermediate: 44);
+        Recipe recipe = odd.Recipe();
+        _ = odd.Run("whole", recipe);
+        Assert.False(Directory.Exists(Path.Combine(odd["whole"], "quantized")));
+        using CancellationTokenSource stop = new();
+        Assert.Throws<RunInterruptedException>(() => odd.Run("stopped", recipe, 1, new StoppingObserver("training", 5, stop), stop.Token));
+
+        _ = odd.Resume("stopped", threads: 2);
+
+        Assert.Equal(odd.AdapterBytes("whole"), odd.AdapterBytes("stopped"));
+    }
+
+    [Fact]
+    public void Resume_GivenLeftoversOfAKilledProcess_ShouldDeleteThem()
+    {
+        _ = _tiny.Run("run", _tiny.Recipe());
+        byte[] before = _tiny.AdapterBytes("run");
+        string folder = _tiny["run"];
+        File.WriteAllText(Path.Combine(folder, "recipe.json.0a1b.tmp"), "{");
+        File.AppendAllText(Path.Combine(folder, "metrics.jsonl"), "{\"step\":9,\"lo");
+        Directory.CreateDirectory(Path.Combine(folder, "checkpoints", "step-99.tmp"));
+        File.WriteAllText(Path.Combine(Directory.CreateDirectory(Path.Combine(folder, "adapter.tmp")).FullName, "adapter_model.safetensors"), "half");
+        Directory.Delete(Path.Combine(folder, "checkpoints", "step-8"), recursive: true);
+
+        RunSummary summary = _tiny.Resume("run");
+
+        Assert.Equal(8, summary.Steps.Count);
+        Assert.Equal(before, _tiny.AdapterBytes("run"));
+        Assert.Empty(Directory.EnumerateFileSystemEntries(folder, "*.tmp", SearchOption.AllDirectories));
+    }
+
+    [Fact]
+    public void Resume_GivenFinishedRun_ShouldTrainNothingMore()
+    {
+        RunSummary first = _tiny.Run("run", _tiny.Recipe());
+
+        RunSummary again = _tiny.Resume("run");
+
+        Assert.Equal(first.Steps, again.Steps);
+        Assert.Equal(0, again.PeakActivationBytes);
+    }
+
+    [Fact]
+    public void Resume_GivenSettingThatChangesTheResult_ShouldRefuse()
+    {
+        _ = _tiny.Run("run", _tiny.Recipe());
+
+        UserErrorException refused = Assert.Throws<UserErrorException>(() => _tiny.Resume("run", 1, null, "optimizer.learningRate=0.1"));
+
+        Assert.Contains("keeps its recipe", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(8, _tiny.Resume("run", 1, null, "training.saveEvery=1", "training.keepCheckpoints=2").Steps.Count);
+    }
+
+    [Fact]
+    public void Resume_GivenFolderWithoutRun_ShouldRefuse()
+    {
+        UserErrorException refused = Assert.Throws<UserErrorException>(() => _tiny.Resume("model"));
+        Assert.Contains("no run to resume", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Resume_GivenAdapterChangedByHand_ShouldRefuse()
+    {
+        _ = _tiny.Run("run", _tiny.Recipe());
+        string path = Path.Combine(_tiny["run"], "adapter", "adapter_model.safetensors");
+        byte[] bytes = File.ReadAllBytes(path);
+        bytes[^1] ^= 1;
+        File.WriteAllBytes(path, bytes);
+
+        UserErrorException refused = Assert.Throws<UserErrorException>(() => _tiny.Resume("run"));
+        Assert.Contains("is not what was trained", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Create_GivenFolderThatIsNotEmpty_ShouldRefuseAndLeaveItAlone()
+    {
+        UserErrorException refused = Assert.Throws<UserErrorException>(() => _tiny.Run("model", _tiny.Recipe()));
+
+        Assert.Contains("not empty", refused.Message, StringComparison.Ordinal);
+        Assert.False(File.Exists(Path.Combine(_tiny.Model, "recipe.json")));
+    }
+
+    [Fact]
+    public void Create_GivenPathThroughAFile_ShouldNameIt()
+    {
+        File.WriteAllText(_tiny["file"], "");
+        Recipe recipe = _tiny.Recipe();
+        Assert.Throws<UserErrorException>(() => RunFolder.Create(_tiny["file"], recipe));
+        Assert.Throws<UserErrorException>(() => RunFolder.Create(Path.Combine(_tiny["file"], "run"), recipe));
+    }
+
+    [Fact]
+    public void Run_GivenMistakeInTheRecipe_ShouldLeaveNoFolder()
+    {
+        Recipe recipe = _tiny.Recipe() with { Model = new() { Path = _tiny["absent"] } };
+
+        Assert.Throws<UserErrorException>(() => _tiny.Run("run", recipe));
+
+        Assert.False(Directory.Exists(_tiny["run"]));
+    }
+
+    [Fact]
+    public void Run_GivenAdapterToStartFrom_ShouldGoOnTrainingIt()
+    {
+        string first = _tiny.Run("first", _tiny.Recipe()).Adapter;
+        Recipe recipe = _tiny.Recipe();
+        recipe = recipe with { Model = recipe.Model with { Adapter = first }, Training = recipe.Training with { Steps = 1 } };
+
+        RunSummary second = _tiny.Run("second", recipe);
+
+        RunSummary fresh = _tiny.Run("fresh", recipe with { Model = recipe.Model with { Adapter = null } });
+        Assert.True(second.Steps[0].Loss < fresh.Steps[0].Loss, $"{second.Steps[0].Loss} is not below {fresh.Steps[0].Loss}: the adapter was not loaded.");
+    }
+
+    [Fact]
+    public void Run_GivenTestProblemThatIsTrainedOn_ShouldRefuse()
+    {
+        File.WriteAllText(_tiny["train.jsonl"], """{"question":"How many apples are 2 and 3?","answer":"2+3=<<2+3=5>>5\n#### 5"}""");
+        File.WriteAllText(_tiny["test.jsonl"], """{"question":"how many  apples are 2 and 3?","answer":"#### 5"}""");
+        Recipe recipe = _tiny.Recipe() with { Data = new() { Train = _tiny["train.jsonl"] }, Evaluation = new() { File = _tiny["test.jsonl"] } };
+
+        UserErrorException refused = Assert.Throws<UserErrorException>(() => _tiny.Run("run", recipe));
+
+        Assert.Contains("also stand in the training data", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Run_GivenUnwritableCheckpoints_ShouldSayWhatIsIntact()
+    {
+        using CancellationTokenSource none = new();
+        StoppingObserver observer = new("training", 4, none, () => File.WriteAllText(Path.Combine(_tiny["run"], "checkpoints", "step-6.tmp"), "in the way"));
+
+        UserErrorException failed = Assert.Throws<UserErrorException>(() => _tiny.Run("run", _tiny.Recipe(), 1, observer));
+
+        Assert.Contains("intact", failed.Message, StringComparison.Ordinal);
+        Assert.Equal(8, _tiny.Resume("run").Steps.Count);
+    }
+}

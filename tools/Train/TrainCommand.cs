@@ -1,0 +1,102 @@
+using System.CommandLine;
+using System.Globalization;
+using PureQLora.Core;
+using PureQLora.Training;
+
+namespace PureQLora.Tools.Train;
+
+/// <summary><c>train</c>: quantises a base, trains LoRA adapters on it, and measures before and after.</summary>
+internal static class TrainCommand
+{
+    private static readonly Argument<string?> RecipePath = new("recipe")
+    {
+        Description = "Recipe, JSON. Without one, and without --model and --data, the embedded model learns word problems.",
+        Arity = ArgumentArity.ZeroOrOne,
+    };
+
+    private static readonly Option<string?> Model = new Option<string?>("--model") { Description = "Folder with config.json, weights and tokenizer; the recipe's model.path." }.NotEmpty();
+    private static readonly Option<string?> Data = new Option<string?>("--data") { Description = "Training file, JSONL, JSON or text; the recipe's data.train." }.NotEmpty();
+    private static readonly Option<string?> EvaluationData = new Option<string?>("--eval-data") { Description = "GSM8K-style problems that are not trained on; the recipe's evaluation.file." }.NotEmpty();
+    private static readonly Option<string?> Output = new Option<string?>("--output") { Description = "Folder of the run, empty or absent; runs/NAME-DATE-TIME if left out." }.NotEmpty();
+    private static readonly Option<string?> Resume = new Option<string?>("--resume") { Description = "Folder of a run to go on with." }.NotEmpty();
+    private static readonly Option<string[]> Set = new("--set") { Description = "A setting of the recipe, such as lora.rank=16; may be repeated.", DefaultValueFactory = _ => [] };
+    private static readonly Option<int> Threads = CommonOptions.Threads();
+    private static readonly Option<string> Device = CommonOptions.Device();
+    private static readonly Option<Precision> PrecisionOption = CommonOptions.PrecisionOption();
+
+    /// <summary>The command line.</summary>
+    public static RootCommand Create()
+    {
+        RootCommand command = new("Quantises a LLaMA-family model with GPTQ, trains LoRA adapters on it and measures what that gave.")
+        {
+            RecipePath, Model, Data, EvaluationData, Output, Resume, Set, Threads, Device, PrecisionOption,
+        };
+        command.SetAction(Run);
+        return command;
+    }
+
+    private static int Run(ParseResult result)
+    {
+        (RunFolder folder, Recipe recipe) = OpenFolder(result);
+        using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
+        ConsoleObserver observer = new();
+        observer.Report("run", folder.Path);
+        observer.Report("device", $"{backend.Name}, {backend.Threads} threads");
+        try
+        {
+            TrainingRun run = new(recipe, folder, backend, Path.Combine(AppContext.BaseDirectory, "embedded"), observer);
+            ConsoleObserver.Show(run.Run(ToolProgram.Cancellation));
+            return ToolProgram.Success;
+        }
+        catch (RunInterruptedException exception)
+        {
+            System.Console.Error.WriteLine($"{exception.Message} Go on with: dotnet run --project tools/Train -- --resume {Quote(exception.Folder)}");
+            return ToolProgram.Failure;
+        }
+    }
+
+    private static (RunFolder Folder, Recipe Recipe) OpenFolder(ParseResult result)
+    {
+        string[] overrides = [.. Overrides(result)];
+        (string? recipePath, string? resumed, string? output) = (result.GetValue(RecipePath), result.GetValue(Resume), result.GetValue(Output));
+        if (resumed is not null)
+        {
+            if (recipePath is not null || output is not null)
+            {
+                throw new UserErrorException("--resume goes on with the recipe and in the folder of the run; leave out the recipe and --output.");
+            }
+
+            RunFolder existing = RunFolder.Resume(resumed, overrides, out Recipe stored);
+            return (existing, stored);
+        }
+
+        bool isDefault = recipePath is null && result.GetValue(Model) is null && result.GetValue(Data) is null;
+        Recipe recipe = RecipeReader.Read(isDefault ? Path.Combine(AppContext.BaseDirectory, "recipes", "default.json") : recipePath, overrides);
+        recipe.Validate();
+        string time = DateTime.Now.ToString("yyyyMMdd-HHmmss", CultureInfo.InvariantCulture);
+        return (RunFolder.Create(output ?? Path.Combine("runs", $"{recipe.Name}-{time}"), recipe), recipe);
+    }
+
+    private static IEnumerable<string> Overrides(ParseResult result)
+    {
+        foreach (string text in result.GetValue(Set)!)
+        {
+            yield return text;
+        }
+
+        foreach ((Option<string?> option, string key) in new[] { (Model, "model.path"), (Data, "data.train"), (EvaluationData, "evaluation.file") })
+        {
+            if (result.GetValue(option) is { } value)
+            {
+                yield return $"{key}={value}";
+            }
+        }
+
+        if (result.GetResult(PrecisionOption) is { Implicit: false })
+        {
+            yield return $"training.precision={result.GetValue(PrecisionOption)}";
+        }
+    }
+
+    private static string Quote(string path) => path.Contains(' ', StringComparison.Ordinal) ? $"\"{path}\"" : path;
+}
