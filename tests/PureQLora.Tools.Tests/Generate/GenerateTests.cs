@@ -30,7 +30,7 @@ public sealed class GenerateTests : IDisposable
 
     [Theory]
     [InlineData("--temperature -1", "emperature")]
-    [InlineData("--top-p 0", "op")]
+    [InlineData("--top-p 2", "op")]
     [InlineData("--max-new-tokens 0", "0")]
     [InlineData("--seed minus", "--seed")]
     [InlineData("--adapter absent", "absent")]
