@@ -26,7 +26,7 @@ internal static class RecipeKeys
         {
             if (!IsKnown(key))
             {
-                string nearest = Leaves.Keys.MinBy(known => Distance(known.ToUpperInvariant(), key.ToUpperInvariant()))!;
+                string nearest = Leaves.Keys.MinBy(known => Remoteness(known.ToUpperInvariant(), key.ToUpperInvariant()))!;
                 throw new UserErrorException($"{source}: there is no key {Dotted(key)}; the nearest is {Dotted(nearest)}.");
             }
 
@@ -102,6 +102,10 @@ internal static class RecipeKeys
     private static bool IsMapType(Type type) => type.IsGenericType && type.GetGenericTypeDefinition() == typeof(IReadOnlyDictionary<,>);
 
     private static bool IsListType(Type type) => type != typeof(string) && !IsMapType(type) && typeof(IEnumerable).IsAssignableFrom(type);
+
+    /// <summary>Letters that differ; a key in the wrong section, or in none, is but one step away.</summary>
+    private static int Remoteness(string known, string key) =>
+        Math.Min(Distance(known, key), 1 + Distance(known[(known.LastIndexOf(':') + 1)..], key[(key.LastIndexOf(':') + 1)..]));
 
     /// <summary>Levenshtein distance.</summary>
     private static int Distance(string a, string b)

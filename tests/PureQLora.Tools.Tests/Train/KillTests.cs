@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text;
 
 namespace PureQLora.Tools.Tests.Train;
 
@@ -32,7 +33,7 @@ public sealed class KillTests : IDisposable
             bool finished = false;
             while (!finished && killed < kills)
             {
-                using Process process = Process.Start(Next(model, name, threads: 1 + (killed % 2)))!;
+                using Process process = Launch(Next(model, name, threads: 1 + (killed % 2)));
                 finished = process.WaitForExit(whole * (0.1 + (0.8 * random.NextDouble())));
                 if (!finished)
                 {
@@ -60,18 +61,29 @@ public sealed class KillTests : IDisposable
 
     private ProcessStartInfo Begin(string model, string name, int threads) => Start(
         "--model", model, "--output", _folder[name], "--threads", $"{threads}",
-        "--set", "data.wordProblems.newProblems=30", "--set", "data.wordProblems.oldProblems=10", "--set", "lora.dropout=0.1",
+        "--set", "data.wordProblems.newProblems=30", "--set", "data.wordProblems.oldProblems=10", "--set", "data.maxLength=192", "--set", "lora.dropout=0.1",
         "--set", "training.steps=12", "--set", "training.saveEvery=2", "--set", "training.accumulation=2", "--set", "training.keepCheckpoints=2",
         "--set", "quantization.groupSize=32", "--set", "quantization.calibrationSamples=8",
         "--set", "evaluation.limit=2", "--set", "evaluation.maxNewTokens=4");
 
-    private static ProcessStartInfo Start(params string[] arguments) => new(
-        "dotnet", [Path.Combine(AppContext.BaseDirectory, "Train.dll"), .. arguments]) { RedirectStandardOutput = false, RedirectStandardError = false };
+    private static ProcessStartInfo Start(params string[] arguments) =>
+        new("dotnet", [Path.Combine(AppContext.BaseDirectory, "Train.dll"), .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+
+    /// <summary>Starts a process whose output is read away.</summary>
+    private static Process Launch(ProcessStartInfo start, StringBuilder? error = null)
+    {
+        Process process = Process.Start(start)!;
+        process.ErrorDataReceived += (_, line) => error?.AppendLine(line.Data);
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+        return process;
+    }
 
     private static void RunToEnd(ProcessStartInfo start)
     {
-        using Process process = Process.Start(start)!;
+        StringBuilder error = new();
+        using Process process = Launch(start, error);
         process.WaitForExit();
-        Assert.Equal(0, process.ExitCode);
+        Assert.True(process.ExitCode == 0, $"exit code {process.ExitCode}: {error}");
     }
 }

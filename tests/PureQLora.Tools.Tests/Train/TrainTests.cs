@@ -98,7 +98,7 @@ public sealed class TrainTests : IDisposable
 
     private string[] Short(string output) =>
     [
-        "--model", _model, "--output", _folder[output], "--threads", "1", "--set", "data.wordProblems.newProblems=12", "--set", "data.wordProblems.oldProblems=6",
+        "--model", _model, "--output", _folder[output], "--threads", "1", "--set", "data.wordProblems.newProblems=12", "--set", "data.wordProblems.oldProblems=6", "--set", "data.maxLength=192",
         "--set", "training.steps=6", "--set", "training.saveEvery=2", "--set", "quantization.groupSize=32", "--set", "quantization.calibrationSamples=4",
     ];
 }
