@@ -55,7 +55,7 @@ public sealed record RunSummary
             (Accuracy from, Accuracy to) = (before.Results[i].Accuracy, after.Results[i].Accuracy);
             double change = 100 * (to.Mean - from.Mean);
             double error = 100 * Math.Sqrt(Math.Pow(from.StandardError ?? 0, 2) + Math.Pow(to.StandardError ?? 0, 2));
-            string verdict = Math.Abs(change) <= 2 * error ? "within two standard errors" : change > 0 ? "better" : "worse";
+            string verdict = change == 0 ? "unchanged" : Math.Abs(change) <= 2 * error ? "within two standard errors" : change > 0 ? "better" : "worse";
             yield return string.Create(
                 System.Globalization.CultureInfo.InvariantCulture,
                 $"{ProblemSets[i]}: {100 * from.Mean:F1} % → {100 * to.Mean:F1} % ({change:+0.0;−0.0;0.0} ± {error:F1} points, {verdict})");

@@ -35,7 +35,7 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
         }
         catch (OperationCanceledException exception) when (exception is not RunInterruptedException)
         {
-            throw new RunInterruptedException("Stopped between two stages; what was finished is kept.", folder.Path, exception);
+            throw new RunInterruptedException("Stopped; every stage that was finished is kept.", folder.Path, exception);
         }
     }
 
