@@ -126,9 +126,10 @@ internal static class QuantizeCommand
 
         foreach (LinearLayer layer in folder.Model.Linears.Where(layer => targets.Length == 0 || targets.Contains(layer.ShortName)))
         {
-            if (GptqCheckpoint.WhyNot(layer.Name, layer.Weight.OutDim, layer.Weight.InDim, bits) is { } reason)
+            if (GptqCheckpoint.PaddingWarning(layer.Name, layer.Weight.OutDim, layer.Weight.InDim, bits) is { } warning)
             {
-                throw new UserErrorException(reason);
+                System.Console.Error.WriteLine(warning);
+                break;
             }
         }
     }

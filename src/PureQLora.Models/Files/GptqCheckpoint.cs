@@ -31,8 +31,10 @@ public static class GptqCheckpoint
         GptqConfig settings = checkpoint.Config.Quantization
             ?? throw new UserErrorException($"{checkpoint.Folder} is not quantised: neither config.json nor {SettingsFile} has GPTQ settings.");
         SafetensorsInfo scalesInfo = checkpoint.Info(module + ".scales");
-        (int groups, int outDim) = (checked((int)scalesInfo.Shape[0]), checked((int)scalesInfo.Shape[1]));
-        int inDim = checked((int)(checkpoint.Info(module + ".qweight").Shape[0] * 32 / settings.Bits));
+        int groups = checked((int)scalesInfo.Shape[0]);
+
+        // From the configuration, not from the words: the last word of a side may be padded.
+        (int outDim, int inDim) = LlamaTensorNames.LinearLayers(checkpoint.Config)[module];
         byte[] codes = GptqPacking.UnpackWeights(Words(checkpoint, module + ".qweight"), outDim, inDim, settings.Bits, module);
         byte[] zeros = GptqPacking.UnpackZeros(Words(checkpoint, module + ".qzeros"), outDim, groups, settings.Bits, settings.Format, module);
         checkpoint.FileOf(scalesInfo.Name).CheckFinite(scalesInfo.Name);
@@ -103,12 +105,15 @@ public static class GptqCheckpoint
         HuggingFaceCheckpoint.Write(folder, source.Config with { Quantization = settings }, writer, source.Folder);
     }
 
-    /// <summary>Whether layers of that size can be stored with so many bits; the reason where not.</summary>
+    /// <summary>
+    /// Whether layers of that size fill their words, as other programs demand. Where they do not, the last word of a side is filled up
+    /// with zeros, which this reader understands and others may refuse.
+    /// </summary>
     /// <returns>Null, or one sentence.</returns>
-    public static string? WhyNot(string module, int outDim, int inDim, int bits) =>
+    public static string? PaddingWarning(string module, int outDim, int inDim, int bits) =>
         ((long)inDim * bits) % 32 == 0 && ((long)outDim * bits) % 32 == 0
             ? null
-            : $"{module} is [{outDim}, {inDim}], but the GPTQ format packs {bits}-bit codes into 32-bit words along both sides, so each side must be a multiple of {(bits == 3 ? 32 : 32 / bits)}; leave this layer out of the targets or choose other bits.";
+            : $"{module} is [{outDim}, {inDim}], and only sides that are a multiple of {(bits == 3 ? 32 : 32 / bits)} fill the 32-bit words of {bits}-bit codes; the last word is padded, and programs other than this one may refuse to load it.";
 
     /// <summary>The configuration with the settings of <c>quantize_config.json</c> where <c>config.json</c> has none.</summary>
     internal static LlamaConfig WithSettingsOf(string folder, LlamaConfig config)
@@ -136,17 +141,12 @@ public static class GptqCheckpoint
     internal static IEnumerable<string> CheckLayer(HuggingFaceCheckpoint checkpoint, string module, int outDim, int inDim)
     {
         GptqConfig settings = checkpoint.Config.Quantization!;
-        if (WhyNot(module, outDim, inDim, settings.Bits) is { } reason)
-        {
-            throw new UserErrorException($"{checkpoint.Folder}: {reason}");
-        }
-
         int groupSize = settings.GroupSize == -1 ? inDim : settings.GroupSize;
         long groups = ((long)inDim + groupSize - 1) / groupSize;
         List<string> names =
         [
-            Check(checkpoint, module + ".qweight", [(long)inDim * settings.Bits / 32, outDim], SafetensorsType.I32),
-            Check(checkpoint, module + ".qzeros", [groups, (long)outDim * settings.Bits / 32], SafetensorsType.I32),
+            Check(checkpoint, module + ".qweight", [GptqPacking.WordCount(inDim, settings.Bits), outDim], SafetensorsType.I32),
+            Check(checkpoint, module + ".qzeros", [groups, GptqPacking.WordCount(outDim, settings.Bits)], SafetensorsType.I32),
             Check(checkpoint, module + ".scales", [groups, outDim], SafetensorsType.F16, SafetensorsType.BF16, SafetensorsType.F32),
         ];
         if (checkpoint.Contains(module + ".g_idx") || settings.DescendingActivations)
@@ -196,11 +196,6 @@ public static class GptqCheckpoint
 
     private static void RequireFit(string module, QuantizedMatrix matrix, GptqConfig settings)
     {
-        if (WhyNot(module, matrix.OutDim, matrix.InDim, matrix.Bits) is { } reason)
-        {
-            throw new UserErrorException(reason);
-        }
-
         int groupSize = settings.GroupSize == -1 ? matrix.InDim : Math.Min(settings.GroupSize, matrix.InDim);
         if (matrix.Bits != settings.Bits || matrix.GroupSize != groupSize)
         {
@@ -211,7 +206,7 @@ public static class GptqCheckpoint
     private static void AddLayer(SafetensorsWriter writer, string module, QuantizedMatrix matrix, GptqFormat format)
     {
         (int outDim, int inDim, int bits, int groups) = (matrix.OutDim, matrix.InDim, matrix.Bits, matrix.Groups);
-        writer.Add(module + ".qweight", SafetensorsType.I32, [(long)inDim * bits / 32, outDim], stream =>
+        writer.Add(module + ".qweight", SafetensorsType.I32, [GptqPacking.WordCount(inDim, bits), outDim], stream =>
         {
             byte[] codes = new byte[checked(outDim * inDim)];
             for (int row = 0; row < outDim; row++)
@@ -221,7 +216,7 @@ public static class GptqCheckpoint
 
             WriteWords(stream, GptqPacking.PackWeights(codes, outDim, inDim, bits));
         });
-        writer.Add(module + ".qzeros", SafetensorsType.I32, [groups, (long)outDim * bits / 32], stream =>
+        writer.Add(module + ".qzeros", SafetensorsType.I32, [groups, GptqPacking.WordCount(outDim, bits)], stream =>
         {
             byte[] zeros = new byte[checked(outDim * groups)];
             for (int row = 0; row < outDim; row++)

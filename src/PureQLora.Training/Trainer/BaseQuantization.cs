@@ -37,11 +37,9 @@ internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe reci
         if (!Directory.Exists(folder.Quantized))
         {
             IReadOnlyList<LayerQuantization> layers = Quantize(source.Model, calibration, cancellationToken);
-            if (WhyNotStored(source.Model) is { } reason)
+            if (PaddingWarning(source.Model) is { } warning)
             {
-                observer.Report("not stored", $"the quantised base is made again when the run is resumed: {reason}");
-                observer.ReportQuantization(layers);
-                return source;
+                observer.Report("note", warning);
             }
 
             Store(source, layers);
@@ -53,10 +51,10 @@ internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe reci
         return stored;
     }
 
-    private static string? WhyNotStored(LlamaModel model) => model.Linears
+    private static string? PaddingWarning(LlamaModel model) => model.Linears
         .Where(layer => layer.Weight.Quantized is not null)
-        .Select(layer => GptqCheckpoint.WhyNot(layer.Name, layer.Weight.OutDim, layer.Weight.InDim, layer.Weight.Quantized!.Bits))
-        .FirstOrDefault(reason => reason is not null);
+        .Select(layer => GptqCheckpoint.PaddingWarning(layer.Name, layer.Weight.OutDim, layer.Weight.InDim, layer.Weight.Quantized!.Bits))
+        .FirstOrDefault(warning => warning is not null);
 
     private IReadOnlyList<LayerQuantization> Quantize(LlamaModel model, IReadOnlyList<int[]> calibration, CancellationToken cancellationToken)
     {

@@ -185,11 +185,11 @@ public sealed class GptqCheckpointTests : IDisposable
     }
 
     [Fact]
-    public void WhyNot_GivenSidesThatFillNoWords_ShouldSayTheMultiple()
+    public void PaddingWarning_GivenSidesThatFillNoWords_ShouldSayTheMultiple()
     {
-        Assert.Null(GptqCheckpoint.WhyNot("q", 64, 96, 4));
-        Assert.Contains("multiple of 8", GptqCheckpoint.WhyNot("q", 64, 172, 4), StringComparison.Ordinal);
-        Assert.Contains("multiple of 32", GptqCheckpoint.WhyNot("q", 48, 64, 3), StringComparison.Ordinal);
+        Assert.Null(GptqCheckpoint.PaddingWarning("q", 64, 96, 4));
+        Assert.Contains("multiple of 8", GptqCheckpoint.PaddingWarning("q", 64, 172, 4), StringComparison.Ordinal);
+        Assert.Contains("multiple of 32", GptqCheckpoint.PaddingWarning("q", 48, 64, 3), StringComparison.Ordinal);
     }
 
     private static string Find(string name) => Directory.Exists(RepositoryPaths.Fixture("quantization", "checkpoints", name))
