@@ -35,6 +35,8 @@ public static class ToolProgram
         if (!AnsiConsole.Profile.Out.IsTerminal)
         {
             AnsiConsole.Profile.Width = PlainWidth;
+            AnsiConsole.Profile.Capabilities.ColorSystem = ColorSystem.NoColors;
+            AnsiConsole.Profile.Capabilities.Ansi = false;
         }
 
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);

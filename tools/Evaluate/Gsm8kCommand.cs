@@ -162,7 +162,7 @@ internal static class Gsm8kCommand
         EvaluationResult measured = ConsoleProgress.Run(name, problems.Count, progress => new Gsm8kEvaluator(folder.Model, folder.Tokenizer, backend).Evaluate(
             name,
             problems,
-            options,
+            options with { StopIds = folder.EosIds },
             new SynchronousProgress<IReadOnlyList<EvaluationSample>>(samples =>
             {
                 for (; printed < samples.Count; printed++)

@@ -23,6 +23,9 @@ public sealed record EvaluationOptions
     /// <summary>Tokens of an answer at most.</summary>
     public int MaxNewTokens { get; init; } = 256;
 
+    /// <summary>Tokens that end an answer besides those of the model's configuration, such as those of generation_config.json.</summary>
+    public IReadOnlyList<int> StopIds { get; init; } = [];
+
     /// <summary>Rounding of the operands of matrix products.</summary>
     public Precision Precision { get; init; }
 

@@ -39,7 +39,7 @@ public sealed class Gsm8kEvaluator(LlamaModel model, ITokenizer tokenizer, IBack
         int[][] prompts = [.. Prompts(problems, options)];
         EvaluationSample[] samples = new EvaluationSample[problems.Count];
         TextGenerator generator = new(model, tokenizer, backend) { Precision = options.Precision };
-        SamplingOptions sampling = new() { MaxNewTokens = options.MaxNewTokens, StopStrings = options.Task.StopStrings };
+        SamplingOptions sampling = new() { MaxNewTokens = options.MaxNewTokens, StopStrings = options.Task.StopStrings, StopIds = options.StopIds };
         List<EvaluationSample> done = [];
 
         // Prompts of like length share a batch, so that little padding is computed; results go back to the order of the file.
