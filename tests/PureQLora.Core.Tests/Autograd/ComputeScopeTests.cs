@@ -17,13 +17,13 @@ public sealed class ComputeScopeTests
             Pass(scope, table, weight, ids);
         }
 
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 100; i++)
+        long allocated = Allocation.Of(() =>
         {
-            Pass(scope, table, weight, ids);
-        }
-
-        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+            for (int i = 0; i < 100; i++)
+            {
+                Pass(scope, table, weight, ids);
+            }
+        });
         Assert.True(allocated < 1024, $"{allocated} managed bytes in 100 passes");
     }
 

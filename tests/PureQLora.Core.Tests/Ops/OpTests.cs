@@ -31,9 +31,7 @@ public abstract class OpTests
             step();
         }
 
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        step();
-        return GC.GetAllocatedBytesForCurrentThread() - before;
+        return Allocation.Of(step);
     }
 
     /// <summary>Runs backward as if the loss were Σ weight(i) · y(i), the sum that <see cref="Reference.WeightedSum"/> takes.</summary>

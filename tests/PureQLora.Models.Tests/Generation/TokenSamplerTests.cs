@@ -139,13 +139,14 @@ public sealed class TokenSamplerTests
         float[] logits = [.. Enumerable.Range(0, 5000).Select(i => RandomState.Uniform(3, i))];
         int[] context = [1, 2, 3, 1, 2];
         sampler.Next(logits, context, 0, 0);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int step = 1; step <= 10; step++)
-        {
-            sampler.Next(logits, context, 0, step);
-        }
 
-        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+        Assert.Equal(0, Allocation.Of(() =>
+        {
+            for (int step = 1; step <= 10; step++)
+            {
+                sampler.Next(logits, context, 0, step);
+            }
+        }));
     }
 
     public static TheoryData<string, SamplingOptions> WrongOptions => new()

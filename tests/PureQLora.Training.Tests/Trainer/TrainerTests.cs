@@ -94,15 +94,9 @@ public sealed class TrainerTests : IDisposable
             _ = trainer.Step();
         }
 
-        long worst = 0;
-        for (int i = 0; i < 5; i++)
-        {
-            long before = GC.GetAllocatedBytesForCurrentThread();
-            _ = trainer.Step();
-            worst = Math.Max(worst, GC.GetAllocatedBytesForCurrentThread() - before);
-        }
+        long allocated = Allocation.Of(() => trainer.Step());
 
-        Assert.True(worst <= 4096, $"a step allocated {worst} bytes, allowed 4096");
+        Assert.True(allocated <= 4096, $"a step allocated {allocated} bytes, allowed 4096");
     }
 
     [Theory]
