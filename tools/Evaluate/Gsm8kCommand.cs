@@ -16,7 +16,7 @@ internal static class Gsm8kCommand
     private static readonly Option<string?> Adapter = CommonOptions.Adapter();
     private static readonly Option<string?> Adapters = new Option<string?>("--adapters") { Description = "Run folder, or folder of step-N checkpoints: each one is evaluated." }.NotEmpty();
     private static readonly Option<string> Data = new Option<string>("--data") { Description = "GSM8K JSONL with question and answer.", Required = true }.NotEmpty();
-    private static readonly Option<string?> ShotData = new("--shot-data") { Description = "Training split that shots of the task gsm8k are drawn from." };
+    private static readonly Option<string?> ShotData = new("--shot-data") { Description = "Training split that shots of the task gsm8k are drawn from; train.jsonl beside --data if left out." };
     private static readonly Option<int?> Limit = new("--limit") { Description = "First problems of the file; all if left out." };
     private static readonly Option<int> Shots = new("--shots") { Description = "Solved problems before each question.", DefaultValueFactory = _ => 0 };
     private static readonly Option<string> Task = new("--task") { Description = "gsm8k, gsm8k_cot, gsm8k_cot_zeroshot or gsm8k_cot_llama.", DefaultValueFactory = _ => EvaluationTask.Gsm8k.Name };
@@ -96,7 +96,7 @@ internal static class Gsm8kCommand
     {
         EvaluationTask task = EvaluationTask.Parse(result.GetValue(Task)!);
         int shots = result.GetValue(Shots);
-        string? shotData = result.GetValue(ShotData);
+        string? shotData = result.GetValue(ShotData) ?? TrainingSplitBeside(result.GetValue(Data)!);
         if (shots > 0 && !task.HasFixedShots && shotData is null)
         {
             throw new UserErrorException($"--shots {shots} of task {task.Name} are drawn from the training split; name its file with --shot-data.");
@@ -106,7 +106,7 @@ internal static class Gsm8kCommand
         {
             Task = task,
             Shots = shots,
-            ShotProblems = shotData is null ? [] : GsmProblem.Load(shotData),
+            ShotProblems = shots > 0 && shotData is not null ? GsmProblem.Load(shotData) : [],
             Rule = AnswerScorer.ParseRule(result.GetValue(Rule)!),
             BatchSize = result.GetValue(BatchSize),
             MaxNewTokens = result.GetValue(MaxNewTokens),
@@ -114,6 +114,13 @@ internal static class Gsm8kCommand
         };
         options.Validate();
         return options;
+    }
+
+    /// <summary>GSM8K's two files lie side by side: the training split is <c>train.jsonl</c> in the folder of the data.</summary>
+    private static string? TrainingSplitBeside(string data)
+    {
+        string path = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(data))!, "train.jsonl");
+        return File.Exists(path) && path != Path.GetFullPath(data) ? path : null;
     }
 
     private static IEnumerable<Target> Targets(string? adapter, string? adapters)
