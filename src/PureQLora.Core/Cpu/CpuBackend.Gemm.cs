@@ -31,12 +31,12 @@ public sealed unsafe partial class CpuBackend
             return;
         }
 
-        switch (_level)
+        switch (_tier)
         {
-            case SimdLevel.Vector512:
+            case CpuTier.Avx512:
                 Gemm<MicroKernel512>(ref problem);
                 break;
-            case SimdLevel.Vector256:
+            case CpuTier.Avx2:
                 Gemm<MicroKernel256>(ref problem);
                 break;
             default:

@@ -66,7 +66,7 @@ public sealed unsafe partial class CpuBackend
         GemmProblem problem = new()
         {
             A = MatrixSource.Of(x),
-            B = MatrixSource.Of(weight, _level),
+            B = MatrixSource.Of(weight, _tier),
             TransposeB = transposeWeight,
             RoundsOperands = precision == Precision.BFloat16,
             Accumulate = accumulate,

@@ -18,7 +18,7 @@ internal readonly unsafe struct MatrixSource
         (_stride, _storing) = (stride, storing);
     }
 
-    private MatrixSource(QuantizedMatrix matrix, SimdLevel level) => (_storing, _quantized) = (Storing.Quantized, new QuantizedRows(matrix, level));
+    private MatrixSource(QuantizedMatrix matrix, CpuTier tier) => (_storing, _quantized) = (Storing.Quantized, new QuantizedRows(matrix, tier));
 
     private enum Storing
     {
@@ -41,8 +41,8 @@ internal readonly unsafe struct MatrixSource
     });
 
     /// <summary>A weight as [outDim, inDim].</summary>
-    public static MatrixSource Of(WeightMatrix weight, SimdLevel level) =>
-        weight.Dense is not null ? Of(weight.Dense) : new MatrixSource(weight.Quantized!, level);
+    public static MatrixSource Of(WeightMatrix weight, CpuTier tier) =>
+        weight.Dense is not null ? Of(weight.Dense) : new MatrixSource(weight.Quantized!, tier);
 
     /// <summary>The matrix that starts this many rows further down.</summary>
     public MatrixSource Skip(long rows) =>
