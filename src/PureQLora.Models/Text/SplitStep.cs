@@ -6,8 +6,27 @@ namespace PureQLora.Models;
 /// <param name="invert">Whether matches and what lies between them change places.</param>
 internal sealed class SplitStep(TextPattern pattern, SplitBehavior behavior, bool invert = false) : PreTokenizerStep
 {
+    // Isolated words without gaps need no list.
+    private readonly SequencePattern? _words = behavior == SplitBehavior.Isolated ? pattern as SequencePattern : null;
+
     /// <inheritdoc/>
-    public override void Split(in TextSegment segment, List<TextSegment> parts)
+    public override void Split(in TextSegment segment, IWordSink parts)
+    {
+        if (_words is null)
+        {
+            SplitAtMatches(segment, parts);
+            return;
+        }
+
+        ReadOnlySpan<char> text = segment.Span;
+        for (int start = 0, end; start < text.Length; start = end)
+        {
+            end = _words.EndOfWord(text, start);
+            parts.Add(segment.Slice(start, end));
+        }
+    }
+
+    private void SplitAtMatches(in TextSegment segment, IWordSink parts)
     {
         List<(int Start, int End)> matches = [];
         pattern.Find(segment.Span, matches);
