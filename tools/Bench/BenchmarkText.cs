@@ -1,3 +1,4 @@
+using System.Text;
 using PureQLora.Core;
 using PureQLora.Training;
 
@@ -5,13 +6,19 @@ namespace PureQLora.Tools.Bench;
 
 /// <summary>A text to tokenise.</summary>
 /// <param name="Name">Its name in the table.</param>
-/// <param name="Lines">Its lines; of a data file, one text a record.</param>
-internal sealed record BenchmarkText(string Name, string[] Lines)
+/// <param name="Examples">Its lines, or the records of a data file.</param>
+internal sealed record BenchmarkText(string Name, TrainingExample[] Examples)
 {
     private const int GeneratedProblems = 10_000;
 
+    /// <summary>Text of each example.</summary>
+    public string[] Lines { get; } = [.. Examples.Select(Text)];
+
     /// <summary>All of it in one string.</summary>
-    public string Whole { get; } = string.Join('\n', Lines);
+    public string Whole => string.Join('\n', Lines);
+
+    /// <summary>Bytes of the lines as UTF-8.</summary>
+    public long Bytes => Lines.Sum(line => (long)Encoding.UTF8.GetByteCount(line));
 
     /// <summary>Reads a text file, or the records of a JSON data file.</summary>
     public static BenchmarkText Read(string path)
@@ -19,12 +26,12 @@ internal sealed record BenchmarkText(string Name, string[] Lines)
         string name = Path.GetFileNameWithoutExtension(path);
         if (path.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase) || path.EndsWith(".json", StringComparison.OrdinalIgnoreCase))
         {
-            return new(name, [.. new ExampleReader().Load(path).Select(Text)]);
+            return new(name, [.. new ExampleReader().Load(path)]);
         }
 
         try
         {
-            return new(name, File.ReadAllText(path).Split('\n'));
+            return new(name, [.. File.ReadAllText(path).Split('\n').Select((line, index) => new TextExample($"{name}, line {index + 1}", line))]);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -36,7 +43,9 @@ internal sealed record BenchmarkText(string Name, string[] Lines)
     public static BenchmarkText Generate()
     {
         WordProblemGenerator generator = new(seed: 1, Enum.GetValues<ProblemFamily>(), ProblemSplit.Training);
-        return new("generated", [.. Enumerable.Range(0, GeneratedProblems).Select(i => generator.At(i)).Select(problem => $"{problem.Question}\n{problem.Answer}")]);
+        PromptTemplate template = PromptTemplate.Gsm8k;
+        return new("generated", [.. Enumerable.Range(0, GeneratedProblems).Select(i => generator.At(i)).Select((problem, i) =>
+            new PromptCompletionExample($"problem {i + 1}", template.Render(problem.Question), template.TargetDelimiter + problem.Answer))]);
     }
 
     private static string Text(TrainingExample example) => example switch

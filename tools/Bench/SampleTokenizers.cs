@@ -24,6 +24,7 @@ internal static class SampleTokenizers
         {
             string path = Path.Combine(folder.FullName, name);
             File.WriteAllBytes(path, content);
+            File.WriteAllText(Path.Combine(folder.FullName, "tokenizer_config.json"), $$"""{"bos_token": "{{BytePairTrainer.BeginToken}}", "eos_token": "{{BytePairTrainer.EndToken}}"}""");
             return TokenizerFile.Load(path);
         }
         finally

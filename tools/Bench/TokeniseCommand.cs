@@ -1,16 +1,17 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
-using System.Text;
 using PureQLora.Core;
 using PureQLora.Models;
+using PureQLora.Training;
 
 namespace PureQLora.Tools.Bench;
 
-/// <summary><c>bench tokenise</c>: how fast text becomes token ids, line by line as data sets are read, and whole.</summary>
+/// <summary><c>bench tokenise</c>: how fast text becomes token ids: line by line, whole, and as training samples.</summary>
 /// <remarks>
 /// "First" is a text that the tokenizer has never seen: it was loaded for this one measurement and remembers no word. Only the code is
-/// warm. "Again" is the same text once more, when its words are remembered.
+/// warm. "Again" is the same text once more, when its words are remembered. Of a whole text, every thread encodes all. Samples are
+/// what training makes of the data, labels included; a prompt is encoded twice, alone and with its completion, and counted once.
 /// </remarks>
 internal static class TokeniseCommand
 {
@@ -55,14 +56,16 @@ internal static class TokeniseCommand
             : SampleTokenizers.Train();
         int threads = Environment.ProcessorCount;
         Print($"MB/s of UTF-8, best of {repetitions}; first: words never seen before, again: the same text once more");
-        Print($"{"",-44}{"1 thread",18}{$"{threads} threads",18}{"",10}");
-        Print($"{"tokenizer",-20}{"text",-16}{"MB",-8}{"first",9}{"again",9}{"first",9}{"again",9}{"tokens",12}");
+        Print($"{"",-48}{"1 thread",18}{$"{threads} threads",18}{"",10}");
+        Print($"{"tokenizer",-20}{"text",-20}{"MB",-8}{"first",9}{"again",9}{"first",9}{"again",9}{"tokens",12}");
         foreach ((string name, Func<ITokenizer> load) in tokenizers)
         {
             foreach (BenchmarkText text in texts)
             {
-                Show(name, $"{text.Name} lines", load, text.Lines, text.Lines, repetitions);
-                Show(name, $"{text.Name} whole", load, [text.Whole], [.. Enumerable.Repeat(text.Whole, threads)], repetitions);
+                string whole = text.Whole;
+                Show(name, $"{text.Name} lines", load, text.Bytes, (tokenizer, threads) => Encode(tokenizer, text.Lines, threads), repetitions);
+                Show(name, $"{text.Name} whole", load, text.Bytes, (tokenizer, threads) => Encode(tokenizer, [.. Enumerable.Repeat(whole, threads)], threads) / threads, repetitions, perThread: true);
+                Show(name, $"{text.Name} samples", load, text.Bytes, (tokenizer, threads) => TrainingData.Create(text.Examples, new SampleEncoder(tokenizer), threads).Tokens, repetitions);
             }
         }
 
@@ -70,34 +73,41 @@ internal static class TokeniseCommand
     }
 
     /// <summary>One line of the table.</summary>
-    private static void Show(string tokenizer, string text, Func<ITokenizer> load, string[] forOne, string[] forAll, int repetitions)
+    /// <param name="tokenizer">Name of the tokenizer.</param>
+    /// <param name="text">Name of the text.</param>
+    /// <param name="load">Loads the tokenizer anew.</param>
+    /// <param name="bytes">Bytes of the text.</param>
+    /// <param name="encode">Encodes the text on some threads and returns its tokens.</param>
+    /// <param name="repetitions">Measurements.</param>
+    /// <param name="perThread">Whether every thread encodes all of the text.</param>
+    private static void Show(string tokenizer, string text, Func<ITokenizer> load, long bytes, Func<ITokenizer, int, long> encode, int repetitions, bool perThread = false)
     {
         int threads = Environment.ProcessorCount;
-        (double first, double again, long tokens) = Measure(load, forOne, threads: 1, repetitions);
-        (double firstOfAll, double againOfAll, _) = Measure(load, forAll, threads, repetitions);
-        double size = forOne.Sum(line => (long)Encoding.UTF8.GetByteCount(line)) / Megabyte;
-        Print($"{Shorten(tokenizer, 19),-20}{Shorten(text, 15),-16}{size,-8:F2}{first,9:F1}{again,9:F1}{firstOfAll,9:F1}{againOfAll,9:F1}{tokens,12}");
+        (double first, double again, long tokens) = Measure(load, encode, 1, repetitions);
+        (double firstOfAll, double againOfAll, _) = Measure(load, encode, threads, repetitions);
+        double size = bytes / Megabyte;
+        double sizeOfAll = perThread ? size * threads : size;
+        Print($"{Shorten(tokenizer, 19),-20}{Shorten(text, 19),-20}{size,-8:F2}{size / first,9:F1}{size / again,9:F1}{sizeOfAll / firstOfAll,9:F1}{sizeOfAll / againOfAll,9:F1}{tokens,12}");
     }
 
-    /// <summary>Best rates in MB/s.</summary>
-    private static (double First, double Again, long Tokens) Measure(Func<ITokenizer> load, string[] texts, int threads, int repetitions)
+    /// <summary>Least seconds.</summary>
+    private static (double First, double Again, long Tokens) Measure(Func<ITokenizer> load, Func<ITokenizer, int, long> encode, int threads, int repetitions)
     {
         ITokenizer warm = load();
         for (Stopwatch watch = Stopwatch.StartNew(); watch.Elapsed < WarmUp;)
         {
-            Encode(warm, texts, threads);
+            encode(warm, threads);
         }
 
-        double size = texts.Sum(line => (long)Encoding.UTF8.GetByteCount(line)) / Megabyte;
-        (double first, double again, long tokens) = (0, 0, 0);
+        (double first, double again, long tokens) = (double.MaxValue, double.MaxValue, 0);
         for (int repetition = 0; repetition < repetitions; repetition++)
         {
             ToolProgram.Cancellation.ThrowIfCancellationRequested();
             ITokenizer tokenizer = load();
             GC.Collect();
-            first = Math.Max(first, size / Seconds(() => tokens = Encode(tokenizer, texts, threads)));
+            first = Math.Min(first, Seconds(() => tokens = encode(tokenizer, threads)));
             GC.Collect();
-            again = Math.Max(again, size / Seconds(() => tokens = Encode(tokenizer, texts, threads)));
+            again = Math.Min(again, Seconds(() => tokens = encode(tokenizer, threads)));
         }
 
         return (first, again, tokens);

@@ -11,8 +11,12 @@ internal sealed class Sequence(SequenceItem[] items, CharacterSet? notBefore, St
     private readonly SequenceItem[] _items = items;
     private readonly bool[] _givesBack = [.. items.Select((_, index) => GivesBack(items, index, notBefore))];
 
-    /// <summary>Whether at most one unbounded repetition ever gives characters back, so that a match costs linear time.</summary>
-    public bool IsLinear => _items.Where((item, index) => _givesBack[index] && item.Maximum == SequenceItem.Unbounded).Count() <= 1;
+    /// <summary>
+    /// Whether a match costs linear time: what an unbounded repetition tries anew for each character that it gives back is bounded,
+    /// or ends the match.
+    /// </summary>
+    public bool IsLinear => !Enumerable.Range(0, _items.Length).Any(index => _givesBack[index] && _items[index].Maximum == SequenceItem.Unbounded
+        && _items.Skip(index + 1).SkipLast(notBefore is null ? 1 : 0).Any(later => later.Maximum == SequenceItem.Unbounded));
 
     /// <summary>What every text matches that begins with it, or null where there is no such set.</summary>
     public CharacterSet? AlwaysMatched =>
