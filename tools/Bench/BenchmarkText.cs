@@ -6,7 +6,7 @@ namespace PureQLora.Tools.Bench;
 
 /// <summary>A text to tokenise.</summary>
 /// <param name="Name">Its name in the table.</param>
-/// <param name="Examples">Its lines, or the records of a data file.</param>
+/// <param name="Examples">Its lines that are not empty, or the records of a data file.</param>
 internal sealed record BenchmarkText(string Name, TrainingExample[] Examples)
 {
     private const int GeneratedProblems = 10_000;
@@ -31,7 +31,8 @@ internal sealed record BenchmarkText(string Name, TrainingExample[] Examples)
 
         try
         {
-            return new(name, [.. File.ReadAllText(path).Split('\n').Select((line, index) => new TextExample($"{name}, line {index + 1}", line))]);
+            string[] lines = File.ReadAllText(path).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+            return new(name, [.. lines.Select((line, index) => new TextExample($"{name}, line {index + 1}", line))]);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
