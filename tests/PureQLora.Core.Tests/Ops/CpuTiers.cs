@@ -1,15 +1,11 @@
 namespace PureQLora.Core.Tests;
 
-/// <summary>CPU backends held to one vector width; tests of a width that the processor lacks are skipped.</summary>
+/// <summary>CPU backends held to one tier; tests of a tier that the machine lacks are skipped with the reason.</summary>
 internal static class CpuTiers
 {
     public static CpuBackend Open(CpuTier tier, int threads = 2)
     {
-        if (tier > CpuBackend.SupportedTier)
-        {
-            Assert.Skip($"This processor has {CpuBackend.SupportedTier} at most.");
-        }
-
+        Assert.SkipWhen(CpuBackend.Obstacle(tier) is not null, CpuBackend.Obstacle(tier) ?? "");
         return new CpuBackend(threads, tier);
     }
 }

@@ -73,7 +73,7 @@ public sealed class GoldenTrajectoryTests
         using ModelFolder folder = ModelFolder.Open(
             RepositoryPaths.Fixture("models", "llama-mha"), RepositoryPaths.Fixture("models", "lora", "llama-mha--lora"), trainable: true);
         BatchPlan plan = new(samples, packedLength);
-        TrainingOptions options = new() { Steps = 1, BatchSize = plan.Rows, Shuffle = false };
+        TrainingOptions options = new() { Precision = Precision.Float32, Steps = 1, BatchSize = plan.Rows, Shuffle = false };
         using Trainer trainer = new(folder.Model, backend, plan, options, new LearningRateSchedule { TotalSteps = 1 }, new AdamWOptions());
 
         StepMetrics step = trainer.Step();
@@ -101,6 +101,7 @@ public sealed class GoldenTrajectoryTests
         int total = settings.GetProperty("steps").GetInt32();
         TrainingOptions options = new()
         {
+            Precision = Precision.Float32,
             Steps = total,
             BatchSize = Rows,
             Accumulation = settings.GetProperty("micro_batches").GetInt32(),
