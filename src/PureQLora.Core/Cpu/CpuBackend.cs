@@ -24,7 +24,9 @@ public sealed unsafe partial class CpuBackend : IBackend, IDisposable
         (_tier, TierReason) = tier is { } asked
             ? new CpuTierChoice(asked, null)
             : CpuTierSelection.OfThisMachine.Choose(Environment.GetEnvironmentVariable(CpuTierNames.Variable));
-        _pool = new WorkerPool(threads == 0 ? Environment.ProcessorCount : threads);
+
+        // Tiles belong to threads that were prepared for them, which a caller's thread is not.
+        _pool = new WorkerPool(threads == 0 ? Environment.ProcessorCount : threads, callerComputes: _tier != CpuTier.Amx);
     }
 
     /// <inheritdoc/>
