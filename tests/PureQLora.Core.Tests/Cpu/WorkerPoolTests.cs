@@ -263,7 +263,7 @@ public sealed unsafe class WorkerPoolTests
             pool.For(count, grain, ref body);
             return bad < 0 && !new ReadOnlySpan<long>(counts, count).ContainsAnyExcept(1);
         }
-        catch (InvalidOperationException exception)
+        catch (InvalidOperationException exception) when (exception is not ObjectDisposedException)
         {
             return exception.Message == $"item {bad}" && !new ReadOnlySpan<long>(counts, count).ContainsAnyExceptInRange(0, 1);
         }
