@@ -1,4 +1,6 @@
-namespace PureQLora.Core.Tests;
+using PureQLora.Core;
+
+namespace PureQLora.Testing;
 
 /// <summary>CPU backends held to one tier; tests of a tier that the machine lacks are skipped with the reason.</summary>
 public static class CpuTiers
