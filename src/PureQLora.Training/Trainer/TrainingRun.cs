@@ -48,7 +48,7 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
             _recipe.Validate();
             folder.Store(_recipe);
             opened = OpenBase();
-            RunData data = RunData.Load(_recipe, opened.Tokenizer);
+            RunData data = RunData.Load(_recipe, opened.Tokenizer, (backend as CpuBackend)?.Threads ?? 0);
             ReportData(opened, data);
             return (opened, data);
         }
