@@ -45,6 +45,9 @@ public sealed unsafe partial class CpuBackend
             case CpuTier.Avx2:
                 Gemm<MicroKernel256>(problem);
                 break;
+            case CpuTier.Scalar:
+                Gemm<MicroKernelScalar>(problem);
+                break;
             default:
                 Gemm<MicroKernel128>(problem);
                 break;
