@@ -33,6 +33,12 @@ internal static class BenchOptions
         DefaultValueFactory = _ => "python3",
     }.NotEmpty();
 
+    /// <summary>Refuses a group that is none.</summary>
+    /// <exception cref="UserErrorException">It is 0 or below −1.</exception>
+    public static int RequireGroupSize(int groupSize) => groupSize is -1 or >= 1
+        ? groupSize
+        : throw new UserErrorException($"--group-size is {groupSize}, allowed -1 (one group a row) and numbers from 1; 128 is usual.");
+
     /// <summary>Threads as asked for, or all.</summary>
     /// <exception cref="UserErrorException">Out of range.</exception>
     public static int ThreadCount(int threads) => threads switch

@@ -7,6 +7,8 @@ namespace PureQLora.Tools.Bench;
 /// <param name="Run">Does the work once and gives its seconds.</param>
 internal sealed record Contestant(string Name, Func<double> Run)
 {
+    private const int Rest = 10;
+
     /// <summary>Seconds of each turn so far.</summary>
     public List<double> Seconds { get; } = [];
 
@@ -34,6 +36,9 @@ internal sealed record Contestant(string Name, Func<double> Run)
             foreach (Contestant contestant in contestants)
             {
                 ToolProgram.Cancellation.ThrowIfCancellationRequested();
+
+                // Threads that still spin for the last one's next piece of work go to sleep meanwhile.
+                Thread.Sleep(contestants.Count > 1 ? Rest : 0);
                 double seconds = contestant.Run();
                 if (turn > 0)
                 {

@@ -19,8 +19,14 @@ internal static class KernelsCommand
     {
         Option<string?> filter = new("--filter") { Description = "Only operations whose name contains this." };
         Option<bool> quick = new("--quick") { Description = "Three short measurements of each instead of ten." };
-        Command command = new("kernels", "Measures every operation at the shapes of TinyLlama and of the embedded model.") { filter, quick };
-        command.SetAction(result => Run(result.GetValue(filter) ?? "", result.GetValue(quick)));
+        Option<bool> gemm = new("--gemm") { Description = "Matrix products alone, dense and 4-bit, beside OpenBLAS, oneDNN and PyTorch." };
+        Option<string> python = BenchOptions.Python();
+        Option<bool> noPeers = BenchOptions.NoPeers();
+        Option<int> threads = CommonOptions.Threads();
+        Command command = new("kernels", "Measures every operation at the shapes of TinyLlama and of the embedded model.") { filter, quick, gemm, python, noPeers, threads };
+        command.SetAction(result => result.GetValue(gemm)
+            ? CompareProducts(result.GetValue(noPeers) ? null : result.GetValue(python), BenchOptions.ThreadCount(result.GetValue(threads)), result.GetValue(quick))
+            : Run(result.GetValue(filter) ?? "", result.GetValue(quick)));
         return command;
     }
 
@@ -33,6 +39,15 @@ internal static class KernelsCommand
         return chosen.Length > 0
             ? chosen
             : throw new UserErrorException($"--filter {filter} matches no operation; there are {string.Join(", ", all.Select(Name))}.");
+    }
+
+    private static int CompareProducts(string? python, int threads, bool quick)
+    {
+        MachineLimits limits = MachineLimits.Measure(threads, quick);
+        limits.Print();
+        using CpuBackend backend = new(threads);
+        new GemmComparison(backend, limits, python, quick).Run();
+        return ToolProgram.Success;
     }
 
     private static int Run(string filter, bool quick)

@@ -37,12 +37,13 @@ internal static class TrainingCommand
                 result.GetValue(targets)!.Split(','),
                 result.GetValue(precision));
             int count = BenchOptions.Require("--steps", result.GetValue(steps), 1, 10_000);
+            int group = BenchOptions.RequireGroupSize(result.GetValue(groupSize));
             int threadCount = BenchOptions.ThreadCount(result.GetValue(threads));
             MachineLimits limits = MachineLimits.Measure(threadCount, result.GetValue(quick));
             limits.Print();
             PeakMemory.TryReset();
             using CpuBackend backend = new(threadCount);
-            using LlamaModel model = new(config, new RandomQuantizedWeights(config, result.GetValue(groupSize), seed: 1));
+            using LlamaModel model = new(config, new RandomQuantizedWeights(config, group, seed: 1));
             Report.Line($"{result.GetValue(shape)}: {ModelShape.ProductWeights(config) / 1e9:F3} G weights in products, {ConsoleTable.Bytes(model.WeightBytes)}, {options.Precision}");
             if (result.GetValue(sweep))
             {
