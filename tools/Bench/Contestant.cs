@@ -7,7 +7,7 @@ namespace PureQLora.Tools.Bench;
 /// <param name="Run">Does the work once and gives its seconds.</param>
 internal sealed record Contestant(string Name, Func<double> Run)
 {
-    private const int Rest = 10;
+    private const int Rest = 50;
 
     /// <summary>Seconds of each turn so far.</summary>
     public List<double> Seconds { get; } = [];
@@ -37,7 +37,7 @@ internal sealed record Contestant(string Name, Func<double> Run)
             {
                 ToolProgram.Cancellation.ThrowIfCancellationRequested();
 
-                // Threads that still spin for the last one's next piece of work go to sleep meanwhile.
+                // Threads that still spin for the next piece of work, as those of OpenBLAS do for 30 ms, go to sleep meanwhile.
                 Thread.Sleep(contestants.Count > 1 ? Rest : 0);
                 double seconds = contestant.Run();
                 if (turn > 0)

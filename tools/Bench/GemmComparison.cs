@@ -51,7 +51,7 @@ internal sealed class GemmComparison(CpuBackend backend, MachineLimits limits, s
         List<Contestant> all = [Repeated("PureQLora", m, n, k, () => backend.MatMul(x, false, weight, true, 1f, accumulate: false, y, precision))];
         if (blas is not null)
         {
-            all.Add(Repeated("OpenBLAS", m, n, k, () => blas.Multiply(x.Floats, weight.Floats, y.Floats, m, n, k)));
+            all.Add(Repeated(blas.Version, m, n, k, () => blas.Multiply(x.Floats, weight.Floats, y.Floats, m, n, k)));
         }
 
         using OneDnn.Product? product = dnn?.Prepare(m, n, k);
