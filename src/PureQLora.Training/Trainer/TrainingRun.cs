@@ -46,7 +46,7 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
         {
             recipe.Validate();
             opened = OpenBase();
-            RunData data = RunData.Load(recipe, opened.Tokenizer);
+            RunData data = RunData.Load(recipe, opened.Tokenizer, (backend as CpuBackend)?.Threads ?? 0);
             ReportData(opened, data);
             return (opened, data);
         }

@@ -26,10 +26,17 @@ public abstract class QLoraLinearTests : OpTests
 
     [Theory]
     [InlineData("Float32")]
+    [InlineData("BFloat16")]
     [InlineData("4,32")]
+    [InlineData("4,64")]
+    [InlineData("4,128")]
+    [InlineData("4,-1")]
+    [InlineData("4,48")]
+    [InlineData("8,64")]
     public void QLoraLinear_GivenBFloat16Precision_ShouldRoundOnlyTheOperands(string kind)
     {
-        foreach ((int tokens, int inDim, int outDim) in new[] { (3, 300, 33), (40, 136, 70) })
+        // Few and many rows; whole blocks of 128 codes and 512 inner elements, more than one of them, and what is left beside them.
+        foreach ((int tokens, int inDim, int outDim) in new[] { (3, 300, 33), (40, 136, 70), (70, 256, 128), (67, 640, 160), (130, 1101, 43) })
         {
             WeightMatrix weight = Weight(kind, outDim, inDim);
             double[] w = MatrixReference.Rounded(Values(weight));
