@@ -12,6 +12,11 @@ public sealed unsafe partial class CpuBackend
     private void FewRowsProduct<TKernel>(in GemmProblem problem)
         where TKernel : struct, IMicroKernel
     {
+        if (TryPackedProduct(problem))
+        {
+            return;
+        }
+
         (int m, int k) = ((int)problem.M, checked((int)problem.K));
         bool asStored = problem.A.IsDirect && !problem.TransposeA && !problem.RoundsOperands;
         using Scratch copy = Scratch.Rent(asStored ? 0 : (long)m * k);
@@ -108,12 +113,7 @@ public sealed unsafe partial class CpuBackend
         {
             for (int i = 0; i < m; i++)
             {
-                float* c = _problem.C + (i * _problem.RowStride) + (first * _problem.ColumnStride);
-                for (int j = 0; j < count; j++, c += _problem.ColumnStride)
-                {
-                    float value = _problem.Alpha * sums[(i * 4) + j];
-                    *c = _problem.Accumulate ? *c + value : value;
-                }
+                _problem.Store(i, first, count, sums + (i * 4));
             }
         }
     }

@@ -11,6 +11,7 @@ internal readonly unsafe struct MatrixSource
     private readonly long _stride;
     private readonly Storing _storing;
     private readonly QuantizedRows _quantized;
+    private readonly PackedRows _packed;
 
     private MatrixSource(byte* data, long stride, Storing storing)
     {
@@ -18,7 +19,8 @@ internal readonly unsafe struct MatrixSource
         (_stride, _storing) = (stride, storing);
     }
 
-    private MatrixSource(QuantizedMatrix matrix, CpuTier tier) => (_storing, _quantized) = (Storing.Quantized, new QuantizedRows(matrix, tier));
+    private MatrixSource(QuantizedMatrix matrix, CpuTier tier) =>
+        (_storing, _quantized, _packed) = (Storing.Quantized, new QuantizedRows(matrix, tier), new PackedRows(matrix));
 
     private enum Storing
     {
@@ -30,6 +32,9 @@ internal readonly unsafe struct MatrixSource
 
     /// <summary>True where <see cref="Row"/> points into the operand itself and needs no buffer.</summary>
     public bool IsDirect => _storing == Storing.Float32;
+
+    /// <summary>The codes of a quantised operand, or null.</summary>
+    public PackedRows? Packed => _storing == Storing.Quantized ? _packed : null;
 
     /// <summary>The last dimension of a tensor as rows.</summary>
     public static MatrixSource Of(Tensor tensor) => new(tensor.Host(), tensor.Shape.Columns, tensor.DataType switch
