@@ -10,14 +10,10 @@ namespace PureQLora.Core;
 /// </summary>
 internal static unsafe class BlockedVector
 {
-    /// <summary>Elements of a block.</summary>
-    public const int Elements = 128;
+    private const int Elements = PackedRows.Block;
 
     /// <summary>Floats that a block takes: eight vectors of elements, one of sums, one of groups.</summary>
     public const int Length = 160;
-
-    /// <summary>Blocks of a vector.</summary>
-    public static int Blocks(int count) => (count + Elements - 1) / Elements;
 
     /// <summary>Writes the blocks of a vector.</summary>
     /// <param name="x">[count]</param>

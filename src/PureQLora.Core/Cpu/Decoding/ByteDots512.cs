@@ -15,14 +15,11 @@ internal static unsafe class ByteDots512
     /// <summary>Four rows times the vector, operands exact.</summary>
     /// <param name="rows">The weight.</param>
     /// <param name="row">First of the four rows.</param>
-    /// <param name="count">1 to 4 of them that there are.</param>
     /// <param name="x">The vector, padded with zeros to a multiple of 16.</param>
-    /// <param name="sums">[4]</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Exact(in PackedRows rows, long row, int count, float* x, float* sums)
+    public static Vector128<float> Exact(in PackedRows rows, long row, float* x)
     {
         (long stride, long groups) = (rows.RowBytes, rows.Groups);
-        (long r1, long r2, long r3) = (count > 1 ? 1 : 0, count > 2 ? 2 : 0, count > 3 ? 3 : 0);
         byte* codes = rows.Codes + (row * stride);
         float* scales = rows.Scales + (row * groups);
         byte* zeros = rows.Zeros + (row * groups);
@@ -31,36 +28,30 @@ internal static unsafe class ByteDots512
         for (int group = 0; group < groups; group++, scales++, zeros++)
         {
             int end = (int)Math.Min(rows.Columns, (group + 1L) * rows.GroupSize);
-            (Vector512<int> z0, Vector512<int> z1) = (Vector512.Create((int)zeros[0]), Vector512.Create((int)zeros[r1 * groups]));
-            (Vector512<int> z2, Vector512<int> z3) = (Vector512.Create((int)zeros[r2 * groups]), Vector512.Create((int)zeros[r3 * groups]));
+            (Vector512<int> z0, Vector512<int> z1) = (Vector512.Create((int)zeros[0]), Vector512.Create((int)zeros[groups]));
+            (Vector512<int> z2, Vector512<int> z3) = (Vector512.Create((int)zeros[2 * groups]), Vector512.Create((int)zeros[3 * groups]));
             Vector512<float> t0 = default, t1 = default, t2 = default, t3 = default;
             for (; column < end; column += 16, codes += 16)
             {
-                if ((column & 63) == 0)
+                for (int r = 0; r < 4 && (column & 63) == 0; r++)
                 {
-                    Sse.Prefetch0(codes + PrefetchBytes);
-                    Sse.Prefetch0(codes + (r1 * stride) + PrefetchBytes);
-                    Sse.Prefetch0(codes + (r2 * stride) + PrefetchBytes);
-                    Sse.Prefetch0(codes + (r3 * stride) + PrefetchBytes);
+                    Sse.Prefetch0(codes + (r * stride) + PrefetchBytes);
                 }
 
                 Vector512<float> v = Vector512.Load(x + column);
                 t0 = Vector512.FusedMultiplyAdd(Centred(codes, z0), v, t0);
-                t1 = Vector512.FusedMultiplyAdd(Centred(codes + (r1 * stride), z1), v, t1);
-                t2 = Vector512.FusedMultiplyAdd(Centred(codes + (r2 * stride), z2), v, t2);
-                t3 = Vector512.FusedMultiplyAdd(Centred(codes + (r3 * stride), z3), v, t3);
+                t1 = Vector512.FusedMultiplyAdd(Centred(codes + stride, z1), v, t1);
+                t2 = Vector512.FusedMultiplyAdd(Centred(codes + (2 * stride), z2), v, t2);
+                t3 = Vector512.FusedMultiplyAdd(Centred(codes + (3 * stride), z3), v, t3);
             }
 
             s0 = Vector512.FusedMultiplyAdd(t0, Vector512.Create(scales[0]), s0);
-            s1 = Vector512.FusedMultiplyAdd(t1, Vector512.Create(scales[r1 * groups]), s1);
-            s2 = Vector512.FusedMultiplyAdd(t2, Vector512.Create(scales[r2 * groups]), s2);
-            s3 = Vector512.FusedMultiplyAdd(t3, Vector512.Create(scales[r3 * groups]), s3);
+            s1 = Vector512.FusedMultiplyAdd(t1, Vector512.Create(scales[groups]), s1);
+            s2 = Vector512.FusedMultiplyAdd(t2, Vector512.Create(scales[2 * groups]), s2);
+            s3 = Vector512.FusedMultiplyAdd(t3, Vector512.Create(scales[3 * groups]), s3);
         }
 
-        sums[0] = Vector512.Sum(s0);
-        sums[1] = Vector512.Sum(s1);
-        sums[2] = Vector512.Sum(s2);
-        sums[3] = Vector512.Sum(s3);
+        return LaneSums.Of4(s0, s1, s2, s3);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -6,7 +6,7 @@ namespace PureQLora.Core;
 
 /// <summary>
 /// Products of quantised rows with one vector, straight from the packed codes:
-/// y(n) = Σ over groups of scale · (Σ code · x − zero · Σ x). Bound by memory.
+/// y(n) = Σ over groups of scale · (Σ code · x − zero · Σ x). Bound by memory where the groups are of 128 or more.
 /// </summary>
 internal static unsafe class PackedDots512
 {
@@ -16,93 +16,97 @@ internal static unsafe class PackedDots512
     /// <summary>Four rows times the vector, operands exact.</summary>
     /// <param name="rows">The weight.</param>
     /// <param name="row">First of the four rows.</param>
-    /// <param name="count">1 to 4 of them that there are.</param>
     /// <param name="x">The vector as <see cref="BlockedVector"/> arranges it.</param>
-    /// <param name="sums">[4]</param>
     /// <typeparam name="TCodes">Width of the codes, at most 4 bits.</typeparam>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Exact<TCodes>(in PackedRows rows, long row, int count, float* x, float* sums)
+    public static Vector128<float> Exact<TCodes>(in PackedRows rows, long row, float* x)
         where TCodes : struct, ICodeWidth
     {
         (long stride, long groups) = (rows.RowBytes, rows.Groups);
-        (long r1, long r2, long r3) = (count > 1 ? 1 : 0, count > 2 ? 2 : 0, count > 3 ? 3 : 0);
         byte* codes = rows.Codes + (row * stride);
         float* scales = rows.Scales + (row * groups);
         byte* zeros = rows.Zeros + (row * groups);
         Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default;
-        int blocks = BlockedVector.Blocks(rows.Columns);
-        int blockBytes = 16 * TCodes.Bits;
-        bool oneGroup = rows.GroupSize % BlockedVector.Elements == 0 || groups == 1;
-        for (int block = 0; block < blocks; block++, x += BlockedVector.Length, codes += blockBytes)
+        bool wholeBlocks = rows.HasWholeBlocks;
+        int blocks = rows.Blocks;
+        for (int block = 0; block < blocks; block++, x += BlockedVector.Length, codes += 16 * TCodes.Bits)
         {
-            Sse.Prefetch0(codes + PrefetchBytes);
-            Sse.Prefetch0(codes + (r1 * stride) + PrefetchBytes);
-            Sse.Prefetch0(codes + (r2 * stride) + PrefetchBytes);
-            Sse.Prefetch0(codes + (r3 * stride) + PrefetchBytes);
-            Vector512<float> t0 = Block<TCodes>(codes, x), t1 = Block<TCodes>(codes + (r1 * stride), x);
-            Vector512<float> t2 = Block<TCodes>(codes + (r2 * stride), x), t3 = Block<TCodes>(codes + (r3 * stride), x);
-            Vector512<float> sum = Vector512.Load(x + BlockedVector.Elements);
-            int* group = (int*)x + BlockedVector.Elements + 16;
-            int first = *group;
-            if (oneGroup)
+            for (int r = 0; r < 4; r++)
             {
-                s0 = Scaled(t0, sum, scales + first, zeros + first, s0);
-                s1 = Scaled(t1, sum, scales + (r1 * groups) + first, zeros + (r1 * groups) + first, s1);
-                s2 = Scaled(t2, sum, scales + (r2 * groups) + first, zeros + (r2 * groups) + first, s2);
-                s3 = Scaled(t3, sum, scales + (r3 * groups) + first, zeros + (r3 * groups) + first, s3);
+                Sse.Prefetch0(codes + (r * stride) + PrefetchBytes);
+            }
+
+            Vector512<float> t0 = Block<TCodes>(codes, x), t1 = Block<TCodes>(codes + stride, x);
+            Vector512<float> t2 = Block<TCodes>(codes + (2 * stride), x), t3 = Block<TCodes>(codes + (3 * stride), x);
+            Vector512<float> sum = Vector512.Load(x + PackedRows.Block);
+            int* group = (int*)x + PackedRows.Block + 16;
+            float* scale = scales + *group;
+            byte* zero = zeros + *group;
+            if (wholeBlocks)
+            {
+                s0 = Scaled<TCodes>(t0, sum, scale, zero, s0);
+                s1 = Scaled<TCodes>(t1, sum, scale + groups, zero + groups, s1);
+                s2 = Scaled<TCodes>(t2, sum, scale + (2 * groups), zero + (2 * groups), s2);
+                s3 = Scaled<TCodes>(t3, sum, scale + (3 * groups), zero + (3 * groups), s3);
                 continue;
             }
 
-            Vector512<int> lanes = Vector512.Load(group) - Vector512.Create(first);
-            s0 = Scaled(t0, sum, scales + first, zeros + first, lanes, s0);
-            s1 = Scaled(t1, sum, scales + (r1 * groups) + first, zeros + (r1 * groups) + first, lanes, s1);
-            s2 = Scaled(t2, sum, scales + (r2 * groups) + first, zeros + (r2 * groups) + first, lanes, s2);
-            s3 = Scaled(t3, sum, scales + (r3 * groups) + first, zeros + (r3 * groups) + first, lanes, s3);
+            Vector512<int> lanes = Vector512.Load(group) - Vector512.Create(*group);
+            s0 = Scaled<TCodes>(t0, sum, scale, zero, lanes, s0);
+            s1 = Scaled<TCodes>(t1, sum, scale + groups, zero + groups, lanes, s1);
+            s2 = Scaled<TCodes>(t2, sum, scale + (2 * groups), zero + (2 * groups), lanes, s2);
+            s3 = Scaled<TCodes>(t3, sum, scale + (3 * groups), zero + (3 * groups), lanes, s3);
         }
 
-        sums[0] = Vector512.Sum(s0);
-        sums[1] = Vector512.Sum(s1);
-        sums[2] = Vector512.Sum(s2);
-        sums[3] = Vector512.Sum(s3);
+        return LaneSums.Of4(s0, s1, s2, s3);
     }
 
-    /// <summary>Σ over the eight codes of each lane of code · x.</summary>
+    /// <summary>Σ over the eight codes of each lane of (1 + code / 2^bits) · x: the codes as the upper bits of a mantissa.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Block<TCodes>(byte* codes, float* x)
         where TCodes : struct, ICodeWidth
     {
-        // The table repeats for fewer than 4 bits, so that the neighbour's bits in an index do not matter.
-        Vector512<float> values = Vector512.ConvertToSingle(Vector512<int>.Indices & Vector512.Create((1 << TCodes.Bits) - 1));
         Vector512<uint> word = TCodes.Load(codes);
-        Vector512<float> sum = Avx512F.PermuteVar16x32(values, word.AsInt32()) * Vector512.Load(x);
-        sum = Term<TCodes>(values, word, x, 1, sum);
-        sum = Term<TCodes>(values, word, x, 2, sum);
-        sum = Term<TCodes>(values, word, x, 3, sum);
-        sum = Term<TCodes>(values, word, x, 4, sum);
-        sum = Term<TCodes>(values, word, x, 5, sum);
-        sum = Term<TCodes>(values, word, x, 6, sum);
-        return Term<TCodes>(values, word, x, 7, sum);
+        Vector512<float> sum = Value<TCodes>(word, 0) * Vector512.Load(x);
+        sum = Vector512.FusedMultiplyAdd(Value<TCodes>(word, 1), Vector512.Load(x + 16), sum);
+        sum = Vector512.FusedMultiplyAdd(Value<TCodes>(word, 2), Vector512.Load(x + 32), sum);
+        sum = Vector512.FusedMultiplyAdd(Value<TCodes>(word, 3), Vector512.Load(x + 48), sum);
+        sum = Vector512.FusedMultiplyAdd(Value<TCodes>(word, 4), Vector512.Load(x + 64), sum);
+        sum = Vector512.FusedMultiplyAdd(Value<TCodes>(word, 5), Vector512.Load(x + 80), sum);
+        sum = Vector512.FusedMultiplyAdd(Value<TCodes>(word, 6), Vector512.Load(x + 96), sum);
+        return Vector512.FusedMultiplyAdd(Value<TCodes>(word, 7), Vector512.Load(x + 112), sum);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Term<TCodes>(Vector512<float> values, Vector512<uint> word, float* x, int j, Vector512<float> sum)
+    private static Vector512<float> Value<TCodes>(Vector512<uint> word, int j)
         where TCodes : struct, ICodeWidth
     {
-        Vector512<int> index = (word >>> (TCodes.Bits * j)).AsInt32();
-        return Vector512.FusedMultiplyAdd(Avx512F.PermuteVar16x32(values, index), Vector512.Load(x + (16 * j)), sum);
+        int up = 23 - (TCodes.Bits * (j + 1));
+        Vector512<uint> mantissa = Vector512.Create(((1u << TCodes.Bits) - 1) << (23 - TCodes.Bits));
+        Vector512<uint> one = Vector512.Create(0x3F800000u);
+        return (((up >= 0 ? word << up : word >>> -up) & mantissa) | one).AsSingle();
     }
 
+    /// <summary>Adds scale · Σ (code − zero) · x.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Scaled(Vector512<float> products, Vector512<float> sum, float* scale, byte* zero, Vector512<float> total) =>
-        Vector512.FusedMultiplyAdd(Vector512.FusedMultiplyAdd(Vector512.Create(-(float)*zero), sum, products), Vector512.Create(*scale), total);
+    private static Vector512<float> Scaled<TCodes>(Vector512<float> products, Vector512<float> sum, float* scale, byte* zero, Vector512<float> total)
+        where TCodes : struct, ICodeWidth
+    {
+        const float one = 1f;
+        float unit = 1 << TCodes.Bits;
+        Vector512<float> centred = Vector512.FusedMultiplyAdd(Vector512.Create(-(one + (*zero / unit))), sum, products);
+        return Vector512.FusedMultiplyAdd(centred, Vector512.Create(*scale * unit), total);
+    }
 
     /// <summary>The same with a group for each lane.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Scaled(
+    private static Vector512<float> Scaled<TCodes>(
         Vector512<float> products, Vector512<float> sum, float* scale, byte* zero, Vector512<int> lanes, Vector512<float> total)
+        where TCodes : struct, ICodeWidth
     {
+        Vector512<float> unit = Vector512.Create((float)(1 << TCodes.Bits));
         Vector512<int> zeros = Avx512F.PermuteVar16x32(Avx512F.ConvertToVector512Int32(Vector128.Load(zero)), lanes);
-        Vector512<float> centred = Vector512.FusedMultiplyAdd(-Vector512.ConvertToSingle(zeros), sum, products);
+        Vector512<float> centred = Vector512.FusedMultiplyAdd(unit, products - sum, -Vector512.ConvertToSingle(zeros) * sum);
         return Vector512.FusedMultiplyAdd(centred, Avx512F.PermuteVar16x32(Vector512.Load(scale), lanes), total);
     }
 }

@@ -50,6 +50,9 @@ internal readonly unsafe struct MatrixSource
         _ => throw new InvalidOperationException($"A matrix product needs floating operands, the tensor is {tensor}."),
     });
 
+    /// <summary>Rows of floats, one behind the other.</summary>
+    public static MatrixSource Of(float* rows, long columns) => new((byte*)rows, columns, Storing.Float32);
+
     /// <summary>A weight as [outDim, inDim].</summary>
     public static MatrixSource Of(WeightMatrix weight, CpuTier tier) =>
         weight.Dense is not null ? Of(weight.Dense) : new MatrixSource(weight.Quantized!, tier);
