@@ -31,7 +31,7 @@ public sealed unsafe partial class CpuBackend
             return;
         }
 
-        if (TryPackedProduct(problem))
+        if (TryPackedProduct(problem) || TryHalfProduct(problem))
         {
             return;
         }

@@ -31,10 +31,10 @@ internal static unsafe class PackedDots512
         int blocks = rows.Blocks;
         for (int block = 0; block < blocks; block++, x += BlockedVector.Length, codes += 16 * TCodes.Bits)
         {
-            for (int r = 0; r < 4; r++)
-            {
-                Sse.Prefetch0(codes + (r * stride) + PrefetchBytes);
-            }
+            Sse.Prefetch0(codes + PrefetchBytes);
+            Sse.Prefetch0(codes + stride + PrefetchBytes);
+            Sse.Prefetch0(codes + (2 * stride) + PrefetchBytes);
+            Sse.Prefetch0(codes + (3 * stride) + PrefetchBytes);
 
             Vector512<float> t0 = Block<TCodes>(codes, x), t1 = Block<TCodes>(codes + stride, x);
             Vector512<float> t2 = Block<TCodes>(codes + (2 * stride), x), t3 = Block<TCodes>(codes + (3 * stride), x);
@@ -92,9 +92,8 @@ internal static unsafe class PackedDots512
     private static Vector512<float> Scaled<TCodes>(Vector512<float> products, Vector512<float> sum, float* scale, byte* zero, Vector512<float> total)
         where TCodes : struct, ICodeWidth
     {
-        const float one = 1f;
         float unit = 1 << TCodes.Bits;
-        Vector512<float> centred = Vector512.FusedMultiplyAdd(Vector512.Create(-(one + (*zero / unit))), sum, products);
+        Vector512<float> centred = Vector512.FusedMultiplyAdd(Vector512.Create(-1f - (*zero / unit)), sum, products);
         return Vector512.FusedMultiplyAdd(centred, Vector512.Create(*scale * unit), total);
     }
 

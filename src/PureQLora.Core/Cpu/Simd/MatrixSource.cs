@@ -41,6 +41,9 @@ internal readonly unsafe struct MatrixSource
     /// <summary>The codes of a quantised operand, or null.</summary>
     public PackedRows? Packed => _storing == Storing.Quantized ? _packed : null;
 
+    /// <summary>First of a bfloat16 operand's elements, row by row; null for other operands.</summary>
+    public ushort* BFloat16 => _storing == Storing.BFloat16 ? (ushort*)_data : null;
+
     /// <summary>The last dimension of a tensor as rows.</summary>
     public static MatrixSource Of(Tensor tensor) => new(tensor.Host(), tensor.Shape.Columns, tensor.DataType switch
     {
