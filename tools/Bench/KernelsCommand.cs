@@ -39,7 +39,7 @@ internal static class KernelsCommand
     {
         IReadOnlyList<Type> types = Select(filter);
         double peak = FmaPeak.Measure();
-        Print($"FMA peak, float32, {Environment.ProcessorCount} threads: {peak / 1e9:F1} GFLOP/s; {CpuBackend.SupportedLevel}; shares below are of this");
+        Print($"FMA peak, float32, {Environment.ProcessorCount} threads: {peak / 1e9:F1} GFLOP/s; {CpuBackend.SupportedTier}; shares below are of this");
         Print($"{"operation",-18}{"shapes",-11}{"case",-13}{"pass",-17}{"best",11}{"median",11}{"GFLOP/s",10}{"of peak",9}");
         ManualConfig config = Config(quick);
         bool complete = true;

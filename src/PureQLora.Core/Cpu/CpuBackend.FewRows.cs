@@ -2,6 +2,9 @@ namespace PureQLora.Core;
 
 public sealed unsafe partial class CpuBackend
 {
+    /// <summary>Multiplications that are worth a work item of their own (a few microseconds).</summary>
+    private const long FewRowsItemWork = 1 << 16;
+
     /// <summary>Terms of a dot product that are taken at once: four rows of it fit the L1 cache. Fixed, as it orders the sum.</summary>
     private const int DotBlock = 2048;
 
@@ -12,10 +15,10 @@ public sealed unsafe partial class CpuBackend
     private void FewRowsProduct<TKernel>(in GemmProblem problem)
         where TKernel : struct, IMicroKernel
     {
-        (int m, int k) = ((int)problem.M, checked((int)problem.K));
-        bool asStored = problem.A.IsDirect && !problem.TransposeA && !problem.RoundsOperands;
+        (int m, int k) = ((int)problem.M, checked((int)problem.First.Depth));
+        bool asStored = problem.First.Left.IsDirect && problem.First.LeftIsInner && problem.Precision != Precision.BFloat16;
         using Scratch copy = Scratch.Rent(asStored ? 0 : (long)m * k);
-        float* left = asStored ? problem.A.Row(0, 0, k, null) : copy.Floats;      // [m, k]
+        float* left = asStored ? problem.First.Left.Row(0, 0, k, null) : copy.Floats;      // [m, k]
         if (!asStored)
         {
             CopyFewRows(problem, left);
@@ -23,19 +26,19 @@ public sealed unsafe partial class CpuBackend
 
         long groups = (problem.N + 3) / 4;
         FewRowsBody<TKernel> body = new(problem, left);
-        long grain = Math.Max(1, GemmProblem.ItemWork / (4L * m * k));
+        long grain = Math.Max(1, FewRowsItemWork / (4L * m * k));
         _pool.For(groups, groups < 2 * grain ? groups : grain, ref body);
     }
 
     private static void CopyFewRows(in GemmProblem problem, float* left)
     {
-        (int m, int k) = ((int)problem.M, (int)problem.K);
+        (int m, int k) = ((int)problem.M, (int)problem.First.Depth);
         using Scratch scratch = Scratch.Rent(Math.Max(m, k));
         float* buffer = scratch.Floats;
-        for (int r = 0; r < (problem.TransposeA ? k : m); r++)
+        for (int r = 0; r < (problem.First.LeftIsInner ? m : k); r++)
         {
-            float* row = problem.A.Row(r, 0, problem.TransposeA ? m : k, buffer);
-            if (!problem.TransposeA)
+            float* row = problem.First.Left.Row(r, 0, problem.First.LeftIsInner ? k : m, buffer);
+            if (problem.First.LeftIsInner)
             {
                 Buffer.MemoryCopy(row, left + ((long)r * k), k * sizeof(float), k * sizeof(float));
                 continue;
@@ -47,7 +50,7 @@ public sealed unsafe partial class CpuBackend
             }
         }
 
-        if (problem.RoundsOperands)
+        if (problem.Precision == Precision.BFloat16)
         {
             BFloat16Vectors.Round(left, left, (long)m * k);
         }
@@ -64,7 +67,7 @@ public sealed unsafe partial class CpuBackend
             using Scratch buffer = Scratch.Rent(4 * DotBlock);
             float* sums = stackalloc float[4 * FewRows];         // [m, 4]
             float** right = stackalloc float*[4];
-            (int m, long k) = ((int)_problem.M, _problem.K);
+            (int m, long k) = ((int)_problem.M, _problem.First.Depth);
             for (long group = start; group < end; group++)
             {
                 new Span<float>(sums, 4 * m).Clear();
@@ -95,8 +98,8 @@ public sealed unsafe partial class CpuBackend
                     continue;
                 }
 
-                right[j] = _problem.B.Row(first + j, p, length, buffer + (j * DotBlock));
-                if (_problem.RoundsOperands)
+                right[j] = _problem.First.Right.Row(first + j, p, length, buffer + (j * DotBlock));
+                if (_problem.Precision == Precision.BFloat16)
                 {
                     BFloat16Vectors.Round(right[j], buffer + (j * DotBlock), length);
                     right[j] = buffer + (j * DotBlock);

@@ -14,124 +14,185 @@ public sealed unsafe partial class CpuBackend
     /// <summary>Shorter sums are not worth the addition of lanes at their end.</summary>
     private const int ShortestDot = 64;
 
-    private void Gemm(ref GemmProblem problem)
+    private void Gemm(in GemmProblem problem)
     {
-        if (problem.M == 0 || problem.N == 0 || problem.Batch == 0)
+        if (problem.M == 0 || problem.N == 0)
         {
             return;
         }
 
-        if (problem.K == 0)
+        if (problem.First.Depth == 0 && problem.Second.Depth == 0)
         {
             if (!problem.Accumulate)
             {
-                System.Runtime.InteropServices.NativeMemory.Clear(problem.C, (nuint)(problem.Batch * problem.M * problem.N * sizeof(float)));
+                System.Runtime.InteropServices.NativeMemory.Clear(problem.C, (nuint)(problem.M * problem.N * sizeof(float)));
             }
 
             return;
         }
 
-        switch (_level)
+        switch (_tier)
         {
-            case SimdLevel.Vector512:
-                Gemm<MicroKernel512>(ref problem);
+            case CpuTier.Avx512BFloat16 when problem.Precision == Precision.BFloat16:
+                Gemm<MicroKernel512, BFloat16Format<Avx512Tiles>>(problem);
                 break;
-            case SimdLevel.Vector256:
-                Gemm<MicroKernel256>(ref problem);
+            case >= CpuTier.Avx512:
+                Gemm<MicroKernel512>(problem);
+                break;
+            case CpuTier.Avx2:
+                Gemm<MicroKernel256>(problem);
                 break;
             default:
-                Gemm<MicroKernel128>(ref problem);
+                Gemm<MicroKernel128>(problem);
                 break;
         }
     }
 
-    private void Gemm<TKernel>(ref GemmProblem problem)
+    private void Gemm<TKernel>(in GemmProblem problem)
         where TKernel : struct, IMicroKernel
     {
+        if (problem.Precision == Precision.BFloat16)
+        {
+            Gemm<TKernel, Float32Format<TKernel, RoundedOperands>>(problem);
+        }
+        else
+        {
+            Gemm<TKernel, Float32Format<TKernel, ExactOperands>>(problem);
+        }
+    }
+
+    private void Gemm<TKernel, TFormat>(in GemmProblem problem)
+        where TKernel : struct, IMicroKernel
+        where TFormat : struct, IGemmFormat
+    {
         bool leftIsFew = problem.M <= problem.N;
-        bool longRowsAreContiguous = leftIsFew ? problem.TransposeB : !problem.TransposeA;
-        int few = (leftIsFew ? problem.B : problem.A).IsDirect ? FewDirectRows : FewRows;
-        if (problem.Batch == 1 && Math.Min(problem.M, problem.N) <= few && problem.K >= ShortestDot && longRowsAreContiguous)
+        GemmTerm term = problem.First;
+        bool longRowsAreContiguous = leftIsFew ? term.RightIsInner : term.LeftIsInner;
+        int few = (leftIsFew ? term.Right : term.Left).IsDirect ? FewDirectRows : FewRows;
+        if (problem.Second.Depth == 0 && Math.Min(problem.M, problem.N) <= few && term.Depth >= ShortestDot && longRowsAreContiguous)
         {
             FewRowsProduct<TKernel>(leftIsFew ? problem : problem.Turned());
             return;
         }
 
-        if (problem.N <= TKernel.Columns / 2 && problem.M > problem.N)
-        {
-            problem = problem.Turned();
-        }
-
-        problem.Cut(TKernel.TallestRows, TKernel.Columns);
-        long work = (long)problem.TileRows * problem.TileColumns * problem.K;
-        long grain = problem.Tiles * work < 2 * GemmProblem.ItemWork ? problem.Tiles : Math.Max(1, GemmProblem.ItemWork / work);
-        TileBody<TKernel> body = new(problem);
-        _pool.For(problem.Tiles, grain, ref body);
+        bool turns = problem.N <= TFormat.Columns / 2 && problem.M > problem.N;
+        PackedProduct<TFormat>(turns ? problem.Turned() : problem);
     }
 
-    /// <summary>One tile of c a work item: packs its share of both operands block by block, and multiplies.</summary>
-    private readonly struct TileBody<TKernel>(GemmProblem problem) : IParallelRange
-        where TKernel : struct, IMicroKernel
+    /// <summary>Packs the left rows on all threads, then multiplies on all threads.</summary>
+    private void PackedProduct<TFormat>(in GemmProblem problem)
+        where TFormat : struct, IGemmFormat
+    {
+        GemmPlan<TFormat> plan = new(problem);
+        long rowBlock = Math.Min(plan.RowBlock, problem.M);
+        long blockBytes = TFormat.LeftBytes(rowBlock + TFormat.TallestRows, TFormat.InnerBlock);
+        using Scratch left = Scratch.Rent(plan.Blocks * blockBytes / sizeof(float));
+        for (long row = 0; row < problem.M; row += rowBlock)
+        {
+            long rows = Math.Min(rowBlock, problem.M - row);
+            LeftPackBody<TFormat> pack = new(problem, plan, row, rows, (byte*)left.Floats, blockBytes);
+            long packItems = pack.Count;
+            _pool.For(packItems, rows * (problem.First.Depth + problem.Second.Depth) < ElementGrain ? packItems : 1, ref pack);
+
+            TileBody<TFormat> body = new(problem, plan, row, rows, (byte*)left.Floats, blockBytes);
+            long items = body.Count;
+            bool small = rows * problem.N * (problem.First.Depth + problem.Second.Depth) < SmallProduct;
+            _pool.For(items, small ? items : 1, ref body);
+        }
+    }
+
+    /// <summary>Multiplications that one thread does before others have woken (a few microseconds).</summary>
+    private const long SmallProduct = 1 << 17;
+
+    /// <summary>One item packs a few panels of rows in one inner block.</summary>
+    private readonly struct LeftPackBody<TFormat>(GemmProblem problem, GemmPlan<TFormat> plan, long row, long rows, byte* left, long blockBytes) : IParallelRange
+        where TFormat : struct, IGemmFormat
     {
         private readonly GemmProblem _problem = problem;
+        private readonly GemmPlan<TFormat> _plan = plan;
+
+        /// <summary>The last chunk takes what is left, so that a short rest is packed as the product will read it.</summary>
+        private long Chunks => Math.Max(1, rows / GemmPlan<TFormat>.RowUnit);
+
+        public long Count => _plan.Blocks * Chunks;
 
         public void Run(long start, long end)
         {
-            int depth = (int)Math.Min(GemmProblem.InnerBlock, _problem.K);
-            using Scratch left = Scratch.Rent((long)_problem.TileRows * depth);
-            using Scratch right = Scratch.Rent((long)_problem.TileColumns * depth);
-            using Scratch buffer = Scratch.Rent(PanelPacking<TKernel>.BufferLength(Math.Max(_problem.TileRows, _problem.TileColumns)));
+            using Scratch buffer = Scratch.Rent(TFormat.BufferLength((int)(2 * GemmPlan<TFormat>.RowUnit)));
             for (long item = start; item < end; item++)
             {
-                long across = _problem.TilesAcross;
-                (long batch, long tile) = Math.DivRem(item, _problem.TilesDown * across);
-                Tile(batch, tile / across * _problem.TileRows, tile % across * _problem.TileColumns, left.Floats, right.Floats, buffer.Floats);
+                (long block, long chunk) = Math.DivRem(item, Chunks);
+                long first = chunk * GemmPlan<TFormat>.RowUnit;
+                int count = (int)(chunk == Chunks - 1 ? rows - first : GemmPlan<TFormat>.RowUnit);
+                (long inner, int depth) = _plan.Block(block);
+                ref readonly GemmTerm term = ref block < _plan.FirstBlocks ? ref _problem.First : ref _problem.Second;
+                byte* target = left + (block * blockBytes) + TFormat.LeftBytes(first, depth);
+                TFormat.PackLeft(term.Left, term.LeftIsInner, row + first, count, inner, depth, target, buffer.Floats);
             }
         }
+    }
 
-        private void Tile(long batch, long row, long column, float* left, float* right, float* buffer)
+    /// <summary>One item is a group of rows by a group of column panels: it packs its columns block by block, and multiplies.</summary>
+    private readonly struct TileBody<TFormat>(GemmProblem problem, GemmPlan<TFormat> plan, long row, long rows, byte* left, long blockBytes) : IParallelRange
+        where TFormat : struct, IGemmFormat
+    {
+        private readonly GemmProblem _problem = problem;
+        private readonly GemmPlan<TFormat> _plan = plan;
+
+        /// <summary>The last group takes what is left: only at whole units is a panel sure to start.</summary>
+        private long Down => Math.Max(1, rows / _plan.RowGroup);
+
+        private long ColumnGroup => (long)_plan.Panels * TFormat.Columns;
+
+        public long Count => Down * ((_problem.N + ColumnGroup - 1) / ColumnGroup);
+
+        public void Run(long start, long end)
         {
-            (MatrixSource a, MatrixSource b) = (_problem.A.Skip(batch * _problem.BatchStepA), _problem.B.Skip(batch * _problem.BatchStepB));
-            int rows = (int)Math.Min(_problem.TileRows, _problem.M - row);
-            int columns = (int)Math.Min(_problem.TileColumns, _problem.N - column);
-            float* c = _problem.C + (batch * _problem.M * _problem.N) + (row * _problem.RowStride) + (column * _problem.ColumnStride);
-            for (long p = 0; p < _problem.K; p += GemmProblem.InnerBlock)
+            long panelBytes = TFormat.RightBytes(TFormat.InnerBlock);
+            using Scratch right = Scratch.Rent(_plan.Panels * panelBytes / sizeof(float));
+            using Scratch buffer = Scratch.Rent(TFormat.BufferLength((int)ColumnGroup));
+            using Scratch edge = Scratch.Rent(TFormat.TallestRows * TFormat.Columns);
+            for (long item = start; item < end; item++)
             {
-                int depth = (int)Math.Min(GemmProblem.InnerBlock, _problem.K - p);
-                PanelPacking<TKernel>.Pack(a, !_problem.TransposeA, isLeft: true, row, rows, p, depth, left, buffer);
-                PanelPacking<TKernel>.Pack(b, _problem.TransposeB, isLeft: false, column, columns, p, depth, right, buffer);
-                if (_problem.RoundsOperands)
+                (long across, long down) = Math.DivRem(item, Down);
+                long column = across * ColumnGroup;
+                int columns = (int)Math.Min(ColumnGroup, _problem.N - column);
+                int groupRows = (int)(down == Down - 1 ? rows - (down * _plan.RowGroup) : _plan.RowGroup);
+                for (long block = 0; block < _plan.Blocks; block++)
                 {
-                    BFloat16Vectors.Round(left, left, (long)_problem.TileRows * depth);
-                    BFloat16Vectors.Round(right, right, (long)_problem.TileColumns * depth);
+                    (long inner, int depth) = _plan.Block(block);
+                    ref readonly GemmTerm term = ref block < _plan.FirstBlocks ? ref _problem.First : ref _problem.Second;
+                    TFormat.PackRight(term.Right, term.RightIsInner, column, columns, inner, depth, (byte*)right.Floats, buffer.Floats);
+                    byte* packedRows = left + (block * blockBytes) + TFormat.LeftBytes(down * _plan.RowGroup, depth);
+                    Multiply(packedRows, (byte*)right.Floats, groupRows, columns, depth, row + (down * _plan.RowGroup), column, _problem.Accumulate || block > 0, edge.Floats);
                 }
-
-                Multiply(left, right, rows, columns, depth, _problem.Accumulate || p > 0, c);
             }
         }
 
-        private void Multiply(float* left, float* right, int rows, int columns, int depth, bool accumulate, float* c)
+        private void Multiply(byte* packedRows, byte* panels, int groupRows, int columns, int depth, long firstRow, long firstColumn, bool accumulate, float* edge)
         {
-            float* edge = stackalloc float[TKernel.TallestRows * TKernel.Columns];
-            for (int j = 0; j < columns; j += TKernel.Columns)
+            long panelBytes = TFormat.RightBytes(depth);
+            for (int j = 0; j < columns; j += TFormat.Columns)
             {
-                int width = Math.Min(TKernel.Columns, columns - j);
-                for (int i = 0; i < rows;)
+                byte* panel = panels + (j / TFormat.Columns * panelBytes);
+                int width = Math.Min(TFormat.Columns, columns - j);
+                float* target = _problem.C + (firstRow * _problem.RowStride) + ((firstColumn + j) * _problem.ColumnStride);
+                for (int i = 0; i < groupRows;)
                 {
-                    int height = TKernel.PanelHeight(rows - i);
-                    float* target = c + (i * _problem.RowStride) + (j * _problem.ColumnStride);
-                    (long a, long b) = ((long)i * depth, (long)j * depth);
-                    if (_problem.ColumnStride == 1 && width == TKernel.Columns && height <= rows - i)
+                    int height = TFormat.PanelHeight(groupRows - i);
+                    byte* packed = packedRows + TFormat.LeftBytes(i, depth);
+                    if (_problem.ColumnStride == 1 && width == TFormat.Columns && height <= groupRows - i)
                     {
-                        TKernel.Tile(height, left + a, right + b, depth, _problem.Alpha, accumulate, target, _problem.RowStride);
+                        TFormat.Tile(height, packed, panel, depth, _problem.Alpha, accumulate, target, _problem.RowStride);
                     }
                     else
                     {
-                        TKernel.Tile(height, left + a, right + b, depth, _problem.Alpha, false, edge, TKernel.Columns);
-                        Store(edge, Math.Min(height, rows - i), width, accumulate, target);
+                        TFormat.Tile(height, packed, panel, depth, _problem.Alpha, false, edge, TFormat.Columns);
+                        Store(edge, Math.Min(height, groupRows - i), width, accumulate, target);
                     }
 
                     i += height;
+                    target += height * _problem.RowStride;
                 }
             }
         }
@@ -142,7 +203,7 @@ public sealed unsafe partial class CpuBackend
             for (int i = 0; i < height; i++)
             {
                 float* target = c + (i * _problem.RowStride);
-                float* source = edge + (i * TKernel.Columns);
+                float* source = edge + (i * TFormat.Columns);
                 for (int j = 0; j < width; j++, target += _problem.ColumnStride)
                 {
                     *target = accumulate ? *target + source[j] : source[j];

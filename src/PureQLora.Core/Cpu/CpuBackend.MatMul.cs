@@ -31,30 +31,23 @@ public sealed unsafe partial class CpuBackend
 
         GemmProblem problem = new()
         {
-            A = MatrixSource.Of(a),
-            B = MatrixSource.Of(b),
-            TransposeA = transposeA,
-            TransposeB = transposeB,
-            RoundsOperands = precision == Precision.BFloat16,
-            Accumulate = accumulate,
+            First = new() { LeftIsInner = !transposeA, RightIsInner = transposeB, Depth = k },
+            Precision = precision,
             Alpha = alpha,
             M = m,
             N = n,
-            K = k,
-            BatchStepA = stepA,
-            BatchStepB = stepB,
-            Batch = batch,
-            C = Floats(c),
             RowStride = n,
             ColumnStride = 1,
         };
-        if (batch > 1 && !batchedC)
+        for (long i = 0; i < batch; i++)
         {
-            SumOverBatch(problem);
-            return;
+            // Items that share one c are summed in order.
+            problem.First.Left = MatrixSource.Of(a).Skip(i * stepA);
+            problem.First.Right = MatrixSource.Of(b).Skip(i * stepB);
+            problem.Accumulate = accumulate || (!batchedC && i > 0);
+            problem.C = Floats(c) + (batchedC ? i * m * n : 0);
+            Gemm(problem);
         }
-
-        Gemm(ref problem);
     }
 
     /// <inheritdoc/>
@@ -65,32 +58,25 @@ public sealed unsafe partial class CpuBackend
         ArgumentNullException.ThrowIfNull(y);
         GemmProblem problem = new()
         {
-            A = MatrixSource.Of(x),
-            B = MatrixSource.Of(weight, _level),
-            TransposeB = transposeWeight,
-            RoundsOperands = precision == Precision.BFloat16,
+            First = new()
+            {
+                Left = MatrixSource.Of(x),
+                Right = MatrixSource.Of(weight, _tier),
+                LeftIsInner = true,
+                RightIsInner = transposeWeight,
+                Depth = x.Shape.Columns,
+            },
+            Precision = precision,
             Accumulate = accumulate,
             Alpha = 1f,
             M = x.Shape.Rows,
             N = y.Shape.Columns,
-            K = x.Shape.Columns,
-            Batch = 1,
             C = Floats(y),
             RowStride = y.Shape.Columns,
             ColumnStride = 1,
         };
-        Gemm(ref problem);
+        Gemm(problem);
         GC.KeepAlive(weight);
-    }
-
-    private void SumOverBatch(in GemmProblem problem)
-    {
-        for (long i = 0; i < problem.Batch; i++)
-        {
-            GemmProblem item = problem with { Batch = 1, A = problem.A.Skip(i * problem.BatchStepA), B = problem.B.Skip(i * problem.BatchStepB) };
-            item.Accumulate |= i > 0;
-            Gemm(ref item);
-        }
     }
 
     private static long BatchOf(Shape shape) => shape.Rank switch { 3 => shape[0], 4 => shape[0] * shape[1], _ => 1 };

@@ -8,19 +8,19 @@ namespace PureQLora.Core;
 public sealed unsafe partial class CpuBackend : IBackend, IDisposable
 {
     private readonly WorkerPool _pool;
-    private readonly SimdLevel _level;
+    private readonly CpuTier _tier;
 
     /// <summary>Starts the engine.</summary>
     /// <param name="threads">Threads that compute at once; 0 takes one a processor. Results do not depend on it.</param>
-    /// <param name="level">Widest vectors of the matrix products; null takes what the processor has.</param>
+    /// <param name="tier">Widest vectors of the matrix products; null takes what the processor has.</param>
     /// <exception cref="ArgumentOutOfRangeException">Threads is negative, or the processor has no such vectors.</exception>
-    public CpuBackend(int threads = 0, SimdLevel? level = null)
+    public CpuBackend(int threads = 0, CpuTier? tier = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(threads);
-        _level = level ?? SupportedLevel;
-        if (_level < SimdLevel.Vector128 || _level > SupportedLevel)
+        _tier = tier ?? SupportedTier;
+        if (_tier < CpuTier.Vector128 || _tier > SupportedTier)
         {
-            throw new ArgumentOutOfRangeException(nameof(level), level, $"This processor has {SupportedLevel} at most.");
+            throw new ArgumentOutOfRangeException(nameof(tier), tier, $"This processor has {SupportedTier} at most.");
         }
 
         _pool = new WorkerPool(threads == 0 ? Environment.ProcessorCount : threads);
@@ -29,14 +29,15 @@ public sealed unsafe partial class CpuBackend : IBackend, IDisposable
     /// <inheritdoc/>
     public string Name => "cpu";
 
-    /// <summary>Widest vectors of this processor.</summary>
-    public static SimdLevel SupportedLevel { get; } =
-        Vector512.IsHardwareAccelerated && Avx512F.IsSupported ? SimdLevel.Vector512
-        : Vector256.IsHardwareAccelerated && Fma.IsSupported ? SimdLevel.Vector256
-        : SimdLevel.Vector128;
+    /// <summary>Highest tier of this processor and system.</summary>
+    public static CpuTier SupportedTier { get; } =
+        CpuFeatures.Avx512BFloat16 && CpuFeatures.Avx512Vnni ? CpuTier.Avx512BFloat16
+        : CpuFeatures.Avx512 ? CpuTier.Avx512
+        : Vector256.IsHardwareAccelerated && Fma.IsSupported ? CpuTier.Avx2
+        : CpuTier.Vector128;
 
-    /// <summary>Widest vectors that the matrix products use.</summary>
-    public SimdLevel Level => _level;
+    /// <summary>The instructions that the kernels use.</summary>
+    public CpuTier Tier => _tier;
 
     /// <summary>Threads that compute at once.</summary>
     public int Threads => _pool.Threads;

@@ -155,7 +155,7 @@ public sealed unsafe class QuantizedMatrix : IDisposable
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)row, (uint)OutDim);
         fixed (float* target = destination)
         {
-            new QuantizedRows(this, SimdLevel.Vector512).Dequantize(row, 0, InDim, target);
+            new QuantizedRows(this, CpuTier.Avx512).Dequantize(row, 0, InDim, target);
         }
 
         GC.KeepAlive(this);

@@ -343,7 +343,7 @@ public sealed class CpuCausalAttentionTests : CausalAttentionTests, IDisposable
 /// <summary>The same contract with vectors of 256 bits.</summary>
 public sealed class Cpu256CausalAttentionTests : CausalAttentionTests, IDisposable
 {
-    private readonly CpuBackend _backend = CpuLevels.Open(SimdLevel.Vector256, threads: 1);
+    private readonly CpuBackend _backend = CpuTiers.Open(CpuTier.Avx2, threads: 1);
 
     protected override IBackend Backend => _backend;
 
@@ -353,7 +353,7 @@ public sealed class Cpu256CausalAttentionTests : CausalAttentionTests, IDisposab
 /// <summary>The same contract with vectors of 128 bits.</summary>
 public sealed class Cpu128CausalAttentionTests : CausalAttentionTests, IDisposable
 {
-    private readonly CpuBackend _backend = CpuLevels.Open(SimdLevel.Vector128, threads: 1);
+    private readonly CpuBackend _backend = CpuTiers.Open(CpuTier.Vector128, threads: 1);
 
     protected override IBackend Backend => _backend;
 

@@ -19,7 +19,7 @@ public sealed class CpuMatrixKernelTests
         const int columns = 203;
         using QuantizedMatrix matrix = MatrixReference.Quantized(3, columns, bits, groupSize, scattered, 5);
         float[] row = new float[columns];
-        foreach (SimdLevel level in Enum.GetValues<SimdLevel>())
+        foreach (CpuTier level in Enum.GetValues<CpuTier>())
         {
             QuantizedRows rows = new(matrix, level);
             foreach ((int start, int count) in new[] { (0, columns), (16, 100), (1, 7), (13, 150), (200, 3), (32, 171), (5, 0) })
@@ -63,15 +63,15 @@ public sealed class CpuMatrixKernelTests
     }
 
     [Theory]
-    [InlineData(SimdLevel.Vector128)]
-    [InlineData(SimdLevel.Vector256)]
-    [InlineData(SimdLevel.Vector512)]
-    public void MatrixProducts_GivenAnyNumberOfThreads_ShouldBeBitIdentical(SimdLevel level)
+    [InlineData(CpuTier.Vector128)]
+    [InlineData(CpuTier.Avx2)]
+    [InlineData(CpuTier.Avx512)]
+    public void MatrixProducts_GivenAnyNumberOfThreads_ShouldBeBitIdentical(CpuTier level)
     {
         float[]? first = null;
         foreach (int threads in new[] { 1, 2, 3, 7 })
         {
-            using CpuBackend backend = CpuLevels.Open(level, threads);
+            using CpuBackend backend = CpuTiers.Open(level, threads);
             float[] results = Step(backend);
             first ??= results;
             Assert.Equal(first, results);

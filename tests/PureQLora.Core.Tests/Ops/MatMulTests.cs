@@ -108,9 +108,9 @@ public abstract class MatMulTests : OpTests
     }
 }
 
-public abstract class CpuMatMulTests(SimdLevel level) : MatMulTests, IDisposable
+public abstract class CpuMatMulTests(CpuTier level) : MatMulTests, IDisposable
 {
-    private readonly CpuBackend _backend = CpuLevels.Open(level);
+    private readonly CpuBackend _backend = CpuTiers.Open(level);
 
     protected override IBackend Backend => _backend;
 
@@ -121,8 +121,8 @@ public abstract class CpuMatMulTests(SimdLevel level) : MatMulTests, IDisposable
     }
 }
 
-public sealed class CpuVector128MatMulTests() : CpuMatMulTests(SimdLevel.Vector128);
+public sealed class CpuVector128MatMulTests() : CpuMatMulTests(CpuTier.Vector128);
 
-public sealed class CpuVector256MatMulTests() : CpuMatMulTests(SimdLevel.Vector256);
+public sealed class CpuVector256MatMulTests() : CpuMatMulTests(CpuTier.Avx2);
 
-public sealed class CpuVector512MatMulTests() : CpuMatMulTests(SimdLevel.Vector512);
+public sealed class CpuVector512MatMulTests() : CpuMatMulTests(CpuTier.Avx512);

@@ -169,9 +169,9 @@ public abstract class QLoraLinearTests : OpTests
     }
 }
 
-public abstract class CpuQLoraLinearTests(SimdLevel level) : QLoraLinearTests, IDisposable
+public abstract class CpuQLoraLinearTests(CpuTier level) : QLoraLinearTests, IDisposable
 {
-    private readonly CpuBackend _backend = CpuLevels.Open(level);
+    private readonly CpuBackend _backend = CpuTiers.Open(level);
 
     protected override IBackend Backend => _backend;
 
@@ -182,8 +182,8 @@ public abstract class CpuQLoraLinearTests(SimdLevel level) : QLoraLinearTests, I
     }
 }
 
-public sealed class CpuVector128QLoraLinearTests() : CpuQLoraLinearTests(SimdLevel.Vector128);
+public sealed class CpuVector128QLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Vector128);
 
-public sealed class CpuVector256QLoraLinearTests() : CpuQLoraLinearTests(SimdLevel.Vector256);
+public sealed class CpuVector256QLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Avx2);
 
-public sealed class CpuVector512QLoraLinearTests() : CpuQLoraLinearTests(SimdLevel.Vector512);
+public sealed class CpuVector512QLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Avx512);

@@ -96,12 +96,12 @@ public sealed class CpuSwiGluTests : SwiGluTests, IDisposable
     }
 
     [Theory]
-    [InlineData(SimdLevel.Vector128)]
-    [InlineData(SimdLevel.Vector256)]
-    [InlineData(SimdLevel.Vector512)]
-    public void SwiGlu_GivenAnyVectorWidth_ShouldGiveTheSameValues(SimdLevel level)
+    [InlineData(CpuTier.Vector128)]
+    [InlineData(CpuTier.Avx2)]
+    [InlineData(CpuTier.Avx512)]
+    public void SwiGlu_GivenAnyVectorWidth_ShouldGiveTheSameValues(CpuTier level)
     {
-        using CpuBackend backend = CpuLevels.Open(level, threads: 1);
+        using CpuBackend backend = CpuTiers.Open(level, threads: 1);
         using ComputeScope scope = new(backend);
         (Tensor gate, Tensor up) = (Constant(new(1003), 1), Constant(new(1003), 2));
         double[] expected = [.. gate.ToArray().Zip(up.ToArray(), (g, u) => g / (1 + Math.Exp(-(double)g)) * u)];

@@ -11,6 +11,8 @@ internal readonly unsafe struct MatrixSource
     private readonly long _stride;
     private readonly Storing _storing;
     private readonly QuantizedRows _quantized;
+    private readonly QuantizedNibbles _nibbles;
+    private readonly bool _hasNibbles;
 
     private MatrixSource(byte* data, long stride, Storing storing)
     {
@@ -18,7 +20,11 @@ internal readonly unsafe struct MatrixSource
         (_stride, _storing) = (stride, storing);
     }
 
-    private MatrixSource(QuantizedMatrix matrix, SimdLevel level) => (_storing, _quantized) = (Storing.Quantized, new QuantizedRows(matrix, level));
+    private MatrixSource(QuantizedMatrix matrix, CpuTier tier)
+    {
+        (_storing, _quantized) = (Storing.Quantized, new QuantizedRows(matrix, tier));
+        _hasNibbles = QuantizedNibbles.TryCreate(matrix, out _nibbles);
+    }
 
     private enum Storing
     {
@@ -41,12 +47,19 @@ internal readonly unsafe struct MatrixSource
     });
 
     /// <summary>A weight as [outDim, inDim].</summary>
-    public static MatrixSource Of(WeightMatrix weight, SimdLevel level) =>
-        weight.Dense is not null ? Of(weight.Dense) : new MatrixSource(weight.Quantized!, level);
+    public static MatrixSource Of(WeightMatrix weight, CpuTier tier) =>
+        weight.Dense is not null ? Of(weight.Dense) : new MatrixSource(weight.Quantized!, tier);
 
     /// <summary>The matrix that starts this many rows further down.</summary>
     public MatrixSource Skip(long rows) =>
         rows == 0 ? this : new MatrixSource(_data + (rows * _stride * (_storing == Storing.Float32 ? sizeof(float) : sizeof(ushort))), _stride, _storing);
+
+    /// <summary>The weight as plain 4-bit codes, where it is.</summary>
+    public bool Quantized4(out QuantizedNibbles nibbles)
+    {
+        nibbles = _nibbles;
+        return _hasNibbles;
+    }
 
     /// <summary>Elements start … start + count − 1 of a row, in place or in <paramref name="buffer"/>.</summary>
     public float* Row(long row, long start, int count, float* buffer)

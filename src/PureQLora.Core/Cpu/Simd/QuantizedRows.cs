@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics.X86;
 
 namespace PureQLora.Core;
 
-/// <summary>Dequantisation of pieces of rows: scale · (code − zero), the same bits at every level.</summary>
+/// <summary>Dequantisation of pieces of rows: scale · (code − zero), the same bits at every tier.</summary>
 internal readonly unsafe struct QuantizedRows
 {
     private readonly byte* _codes;
@@ -15,19 +15,19 @@ internal readonly unsafe struct QuantizedRows
     private readonly int _bits;
     private readonly int _groupSize;
     private readonly int _groups;
-    private readonly SimdLevel _level;
+    private readonly CpuTier _tier;
 
-    public QuantizedRows(QuantizedMatrix matrix, SimdLevel level)
+    public QuantizedRows(QuantizedMatrix matrix, CpuTier tier)
     {
         _codes = matrix.Codes;
         _scales = matrix.Scales;
         _zeros = matrix.Zeros;
         _groupIndex = matrix.GroupIndexPointer;
         (_rowBytes, _bits, _groupSize, _groups) = (matrix.RowBytes, matrix.Bits, matrix.GroupSize, matrix.Groups);
-        _level = level == SimdLevel.Vector512 && !Avx512F.IsSupported ? SimdLevel.Vector256 : level;
-        if (_level == SimdLevel.Vector256 && !Avx2.IsSupported)
+        _tier = tier >= CpuTier.Avx512 ? (Avx512F.IsSupported ? CpuTier.Avx512 : CpuTier.Avx2) : tier;
+        if (_tier == CpuTier.Avx2 && !Avx2.IsSupported)
         {
-            _level = SimdLevel.Vector128;
+            _tier = CpuTier.Vector128;
         }
     }
 
@@ -54,7 +54,7 @@ internal readonly unsafe struct QuantizedRows
         }
 
         int g = start / _groupSize;
-        if (_level == SimdLevel.Vector512 && (start & 15) == 0 && ((_groupSize & 15) == 0 || _groups == 1))
+        if (_tier == CpuTier.Avx512 && (start & 15) == 0 && ((_groupSize & 15) == 0 || _groups == 1))
         {
             Whole512(codes, scales, zeros, g, start, end, target);
             return;
@@ -120,7 +120,7 @@ internal readonly unsafe struct QuantizedRows
             *target++ = scale * (Code(codes, column++) - zero);
         }
 
-        int vectors = _level == SimdLevel.Vector128 ? 0 : (stop - column) & ~7;
+        int vectors = _tier == CpuTier.Vector128 ? 0 : (stop - column) & ~7;
         if (vectors > 0)
         {
             byte* at = codes + ((long)column * _bits / 8);

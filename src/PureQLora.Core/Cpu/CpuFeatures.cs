@@ -1,0 +1,29 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace PureQLora.Core;
+
+/// <summary>What this processor and system can run, as far as .NET does not say it itself.</summary>
+/// <remarks>Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, CPUID leaf 7.</remarks>
+internal static class CpuFeatures
+{
+    /// <summary>AVX-512 as the plain C# kernels need it.</summary>
+    public static bool Avx512 { get; } = Vector512.IsHardwareAccelerated && Avx512BW.IsSupported && Avx512DQ.IsSupported && Avx512F.VL.IsSupported;
+
+    /// <summary><c>vdpbf16ps</c> on 512-bit registers.</summary>
+    public static bool Avx512BFloat16 { get; } = Avx512 && Bit(Leaf(7, 1).Eax, 5);
+
+    /// <summary><c>vpdpbusd</c> on 512-bit registers.</summary>
+    public static bool Avx512Vnni { get; } = Avx512 && Bit(Leaf(7, 0).Ecx, 11);
+
+    /// <summary>Tiles with bfloat16 and 8-bit products; whether the system lets a process use them is another question.</summary>
+    public static bool Amx { get; } = Avx512 && Bit(Leaf(7, 0).Edx, 24) && Bit(Leaf(7, 0).Edx, 22) && Bit(Leaf(7, 0).Edx, 25);
+
+    private static (int Eax, int Ebx, int Ecx, int Edx) Leaf(int function, int subFunction) =>
+        RuntimeInformation.ProcessArchitecture == Architecture.X64 && X86Base.IsSupported && X86Base.CpuId(0, 0).Eax >= function
+            ? X86Base.CpuId(function, subFunction)
+            : default;
+
+    private static bool Bit(int value, int index) => ((value >> index) & 1) != 0;
+}

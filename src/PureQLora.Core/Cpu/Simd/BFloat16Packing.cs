@@ -1,0 +1,212 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace PureQLora.Core;
+
+/// <summary>
+/// Packs operands as bfloat16 (<see cref="BFloat16Panels"/>). What the instructions multiply is a pair of inner elements in 32 bits: the
+/// lower half comes first. An odd inner extent is filled up with a zero.
+/// </summary>
+internal static unsafe class BFloat16Packing
+{
+    /// <summary>Columns that are transposed together, and pairs that one transposition takes.</summary>
+    private const int Square = 16;
+
+    /// <summary>Floats of the buffer for so many rows or columns.</summary>
+    public static long BufferLength(int outerCount) => Math.Max(Square, outerCount / Square) * 2L * Square * Square;
+
+    /// <summary>Left rows that run along the inner dimension.</summary>
+    public static void CopyRows(in MatrixSource source, long row, int rows, long inner, int depth, byte* target, float* buffer)
+    {
+        for (int r = 0; r < rows; r++, target += BFloat16Panels.LeftStride)
+        {
+            Narrow(source.Row(row + r, inner, depth, buffer), (ushort*)target, depth);
+        }
+    }
+
+    /// <summary>Left rows that run across the inner dimension: pairs of stored rows, transposed.</summary>
+    public static void TransposeRows(in MatrixSource source, long row, int rows, long inner, int depth, byte* target, float* buffer)
+    {
+        Vector512<uint>* square = stackalloc Vector512<uint>[Square];
+        for (int p = 0; p < depth; p += 2 * Square)
+        {
+            int pairs = Math.Min(Square, (depth - p + 1) / 2);
+            for (int first = 0; first < rows; first += Square)
+            {
+                int count = Math.Min(Square, rows - first);
+                for (int pair = 0; pair < Square; pair++)
+                {
+                    square[pair] = pair < pairs ? Pair(source, inner + p + (2 * pair), depth - p - (2 * pair), row + first, count, buffer) : default;
+                }
+
+                Transpose(square, target + (first * BFloat16Panels.LeftStride) + (p * sizeof(ushort)), BFloat16Panels.LeftStride, count);
+            }
+        }
+    }
+
+    /// <summary>Right columns that run along the inner dimension: transposed, 16 at a time.</summary>
+    public static void TransposePanels(in MatrixSource source, long column, int columns, long inner, int depth, byte* target, float* buffer)
+    {
+        if (source.Quantized4(out QuantizedNibbles nibbles) && nibbles.TryTransposePanels(column, columns, inner, depth, target))
+        {
+            return;
+        }
+
+        Vector512<uint>* square = stackalloc Vector512<uint>[Square];
+        float** rows = stackalloc float*[Square];
+        long panelBytes = (depth + 1) / 2 * BFloat16Panels.PairBytes;
+        for (int first = 0; first < columns; first += Square)
+        {
+            byte* panel = target + (first / BFloat16Panels.Columns * panelBytes) + (first % BFloat16Panels.Columns * sizeof(uint));
+            int count = Math.Min(Square, columns - first);
+            for (int start = 0; start < depth; start += 2 * Square)
+            {
+                int length = Math.Min(2 * Square, depth - start);
+                for (int r = 0; r < Square; r++)
+                {
+                    // Columns that are not there repeat the first; their results are never stored.
+                    rows[r] = r < count ? source.Row(column + first + r, inner + start, length, buffer + (r * 2 * Square)) : rows[0];
+                    square[r] = Narrow(rows[r], length);
+                }
+
+                Transpose(square, panel + (start / 2 * BFloat16Panels.PairBytes), BFloat16Panels.PairBytes, (length + 1) / 2);
+            }
+        }
+    }
+
+    /// <summary>Right columns that run across the inner dimension: pairs of stored rows, side by side.</summary>
+    public static void InterleavePanels(in MatrixSource source, long column, int columns, long inner, int depth, byte* target, float* buffer)
+    {
+        if (source.Quantized4(out QuantizedNibbles nibbles) && nibbles.TryInterleavePanels(column, columns, inner, depth, target))
+        {
+            return;
+        }
+
+        long panelBytes = (depth + 1) / 2 * BFloat16Panels.PairBytes;
+        for (int p = 0; p < depth; p += 2, target += BFloat16Panels.PairBytes)
+        {
+            float* even = source.Row(inner + p, column, columns, buffer);
+            float* odd = p + 1 < depth ? source.Row(inner + p + 1, column, columns, buffer + columns) : null;
+            for (int first = 0; first < columns; first += Square)
+            {
+                byte* panel = target + (first / BFloat16Panels.Columns * panelBytes) + (first % BFloat16Panels.Columns * sizeof(uint));
+                Interleave(even + first, odd is null ? null : odd + first, Math.Min(Square, columns - first)).Store((uint*)panel);
+            }
+        }
+    }
+
+    /// <summary>Rounds a row.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Narrow(float* source, ushort* target, int count)
+    {
+        int i = 0;
+        for (; i <= count - 32; i += 32)
+        {
+            Narrow(Vector512.Load(source + i), Vector512.Load(source + i + 16)).Store((uint*)(target + i));
+        }
+
+        if (i < count)
+        {
+            Vector512<uint> rest = Narrow(source + i, count - i);
+            Unsafe.CopyBlockUnaligned(target + i, &rest, (uint)(((count - i + 1) & ~1) * sizeof(ushort)));
+        }
+    }
+
+    /// <summary>Up to 32 floats as 16 pairs; zeros behind them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<uint> Narrow(float* source, int count)
+    {
+        if (count >= 32)
+        {
+            return Narrow(Vector512.Load(source), Vector512.Load(source + 16));
+        }
+
+        float* padded = stackalloc float[32];
+        new Span<float>(padded, 32).Clear();
+        new Span<float>(source, count).CopyTo(new Span<float>(padded, 32));
+        return Narrow(Vector512.Load(padded), Vector512.Load(padded + 16));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<uint> Narrow(Vector512<float> lower, Vector512<float> upper) =>
+        Avx512BW.PermuteVar32x16x2(Rounded(lower).AsUInt16(), Vector512<ushort>.Indices + Vector512<ushort>.Indices + Vector512<ushort>.One, Rounded(upper).AsUInt16()).AsUInt32();
+
+    /// <summary>Pairs of two stored rows, of which the second may be missing, at up to 16 columns.</summary>
+    private static Vector512<uint> Pair(in MatrixSource source, long first, int rowsLeft, long column, int count, float* buffer)
+    {
+        float* even = source.Row(first, column, count, buffer);
+        float* odd = rowsLeft > 1 ? source.Row(first + 1, column, count, buffer + Square) : null;
+        return Interleave(even, odd, count);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<uint> Interleave(float* even, float* odd, int count)
+    {
+        if (count >= Square)
+        {
+            Vector512<uint> upper = odd is null ? default : Rounded(Vector512.Load(odd)) & Vector512.Create(0xFFFF0000u);
+            return Vector512.ShiftRightLogical(Rounded(Vector512.Load(even)), 16) | upper;
+        }
+
+        float* padded = stackalloc float[2 * Square];
+        new Span<float>(padded, 2 * Square).Clear();
+        new Span<float>(even, count).CopyTo(new Span<float>(padded, Square));
+        if (odd is not null)
+        {
+            new Span<float>(odd, count).CopyTo(new Span<float>(padded + Square, Square));
+        }
+
+        return Interleave(padded, padded + Square, Square);
+    }
+
+    /// <summary>The bits of the nearest bfloat16 in the upper half of each lane; the lower half is undefined.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<uint> Rounded(Vector512<float> value)
+    {
+        Vector512<uint> bits = value.AsUInt32();
+        Vector512<uint> rounded = bits + Vector512.Create(0x7FFFu) + (Vector512.ShiftRightLogical(bits, 16) & Vector512<uint>.One);
+
+        // Rounding could carry a NaN into infinity; it keeps its upper bits and becomes quiet instead.
+        return Vector512.ConditionalSelect(Vector512.Equals(value, value).AsUInt32(), rounded, bits | Vector512.Create(0x400000u));
+    }
+
+    /// <summary>Stores the columns of a 16 × 16 square as rows.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Transpose(Vector512<uint>* square, byte* target, long stride, int count)
+    {
+        Vector512<uint>* quads = stackalloc Vector512<uint>[Square];
+        for (int i = 0; i < Square; i += 4)
+        {
+            (Vector512<uint> a, Vector512<uint> b, Vector512<uint> c, Vector512<uint> d) = (square[i], square[i + 1], square[i + 2], square[i + 3]);
+            Vector512<ulong> lowAb = Avx512F.UnpackLow(a, b).AsUInt64(), highAb = Avx512F.UnpackHigh(a, b).AsUInt64();
+            Vector512<ulong> lowCd = Avx512F.UnpackLow(c, d).AsUInt64(), highCd = Avx512F.UnpackHigh(c, d).AsUInt64();
+
+            // Lane l of quads[4k + i / 4] holds column 4l + k of rows i … i + 3.
+            quads[i / 4] = Avx512F.UnpackLow(lowAb, lowCd).AsUInt32();
+            quads[4 + (i / 4)] = Avx512F.UnpackHigh(lowAb, lowCd).AsUInt32();
+            quads[8 + (i / 4)] = Avx512F.UnpackLow(highAb, highCd).AsUInt32();
+            quads[12 + (i / 4)] = Avx512F.UnpackHigh(highAb, highCd).AsUInt32();
+        }
+
+        for (int k = 0; k < 4; k++)
+        {
+            (Vector512<uint> a, Vector512<uint> b, Vector512<uint> c, Vector512<uint> d) = (quads[4 * k], quads[(4 * k) + 1], quads[(4 * k) + 2], quads[(4 * k) + 3]);
+            Vector512<uint> lowAb = Avx512F.Shuffle4x128(a, b, 0b01_00_01_00), highAb = Avx512F.Shuffle4x128(a, b, 0b11_10_11_10);
+            Vector512<uint> lowCd = Avx512F.Shuffle4x128(c, d, 0b01_00_01_00), highCd = Avx512F.Shuffle4x128(c, d, 0b11_10_11_10);
+            StoreRow(Avx512F.Shuffle4x128(lowAb, lowCd, 0b10_00_10_00), target, stride, k, count);
+            StoreRow(Avx512F.Shuffle4x128(lowAb, lowCd, 0b11_01_11_01), target, stride, 4 + k, count);
+            StoreRow(Avx512F.Shuffle4x128(highAb, highCd, 0b10_00_10_00), target, stride, 8 + k, count);
+            StoreRow(Avx512F.Shuffle4x128(highAb, highCd, 0b11_01_11_01), target, stride, 12 + k, count);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void StoreRow(Vector512<uint> row, byte* target, long stride, int index, int count)
+    {
+        if (index < count)
+        {
+            row.Store((uint*)(target + (index * stride)));
+        }
+    }
+}

@@ -1,0 +1,192 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace PureQLora.Core;
+
+/// <summary>
+/// A 4-bit weight whose groups are multiples of 32 columns in order, straight to bfloat16 panels: 64 bytes hold 128 codes, and four
+/// look-ups in a table of the group's 16 values turn them into bfloat16. The values are those of <see cref="QuantizedRows"/>, rounded.
+/// </summary>
+/// <remarks>Word w of 64 bytes holds codes 4w … 4w + 3; look-up j takes code 4w + j of every word.</remarks>
+internal readonly unsafe struct QuantizedNibbles
+{
+    private const int Block = 128;
+    private const int Square = 16;
+
+    private readonly byte* _codes;
+    private readonly float* _scales;
+    private readonly byte* _zeros;
+    private readonly long _rowBytes;
+    private readonly long _groupSize;
+    private readonly int _groups;
+
+    private QuantizedNibbles(QuantizedMatrix matrix)
+    {
+        _codes = matrix.Codes;
+        _scales = matrix.Scales;
+        _zeros = matrix.Zeros;
+        (_rowBytes, _groupSize, _groups) = (matrix.RowBytes, matrix.GroupSize, matrix.Groups);
+    }
+
+    /// <summary>True where the weight is stored in a way that this reads.</summary>
+    public static bool TryCreate(QuantizedMatrix matrix, out QuantizedNibbles nibbles)
+    {
+        bool fits = matrix.Bits == 4 && matrix.GroupIndexPointer is null && (matrix.GroupSize % 32 == 0 || matrix.Groups == 1);
+        nibbles = fits ? new QuantizedNibbles(matrix) : default;
+        return fits;
+    }
+
+    /// <summary>Packs weight rows as right columns (forward); false where the piece is not made of whole blocks.</summary>
+    public bool TryTransposePanels(long row, int rows, long inner, int depth, byte* target)
+    {
+        if (inner % Block != 0 || depth % Block != 0)
+        {
+            return false;
+        }
+
+        Vector512<uint>* squares = stackalloc Vector512<uint>[4 * Square];
+        long panelBytes = (long)depth / 2 * BFloat16Panels.PairBytes;
+        for (int first = 0; first < rows; first += Square)
+        {
+            byte* panel = target + (first / BFloat16Panels.Columns * panelBytes) + (first % BFloat16Panels.Columns * sizeof(uint));
+            int count = Math.Min(Square, rows - first);
+            for (int start = 0; start < depth; start += Block, panel += Block / 2 * BFloat16Panels.PairBytes)
+            {
+                for (int r = 0; r < count; r++)
+                {
+                    PairsAlongRow(row + first + r, inner + start, squares + r);
+                }
+
+                for (int i = 0; i < 4; i++)
+                {
+                    StorePairs(squares + (i * Square), panel, i);
+                }
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>Packs weight columns as right columns (backward); false where the piece is not made of whole blocks.</summary>
+    public bool TryInterleavePanels(long column, int columns, long inner, int depth, byte* target)
+    {
+        if (column % Block != 0 || columns % Block != 0 || depth % 2 != 0)
+        {
+            return false;
+        }
+
+        long panelBytes = (long)depth / 2 * BFloat16Panels.PairBytes;
+        for (int p = 0; p < depth; p += 2, target += BFloat16Panels.PairBytes)
+        {
+            for (int first = 0; first < columns; first += Block)
+            {
+                PairsAcrossRows(inner + p, column + first, target + (first / BFloat16Panels.Columns * panelBytes), panelBytes);
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>128 values of a row as pairs: four vectors, 16 apart in <paramref name="squares"/>.</summary>
+    /// <remarks>
+    /// Lane l of the vectors holds columns 32l …; in order: pairs (0, 1), (4, 5), (8, 9), (12, 13); the same from 16 on; pairs (2, 3),
+    /// (6, 7), …; the same from 18 on. <see cref="StorePairs"/> puts them in order, which costs nothing.
+    /// </remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void PairsAlongRow(long row, long column, Vector512<uint>* squares)
+    {
+        LookUp(row, column, out Vector512<ushort> v0, out Vector512<ushort> v1, out Vector512<ushort> v2, out Vector512<ushort> v3);
+        squares[0] = Avx512BW.UnpackLow(v0, v1).AsUInt32();
+        squares[Square] = Avx512BW.UnpackHigh(v0, v1).AsUInt32();
+        squares[2 * Square] = Avx512BW.UnpackLow(v2, v3).AsUInt32();
+        squares[3 * Square] = Avx512BW.UnpackHigh(v2, v3).AsUInt32();
+    }
+
+    /// <summary>Transposes what <see cref="PairsAlongRow"/> made of 16 rows into its places.</summary>
+    private static void StorePairs(Vector512<uint>* square, byte* panel, int part)
+    {
+        byte* rows = stackalloc byte[Square * 64];
+        BFloat16Packing.Transpose(square, rows, 64, Square);
+        int offset = ((part & 1) * 8) + (part >> 1);
+        for (int i = 0; i < Square; i++)
+        {
+            int pair = (16 * (i >> 2)) + (2 * (i & 3)) + offset;
+            Vector512.Load(rows + (i * 64)).Store(panel + (pair * BFloat16Panels.PairBytes));
+        }
+    }
+
+    /// <summary>128 columns of two rows as pairs, 32 columns a panel.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void PairsAcrossRows(long row, long column, byte* target, long panelBytes)
+    {
+        LookUp(row, column, out Vector512<ushort> a0, out Vector512<ushort> a1, out Vector512<ushort> a2, out Vector512<ushort> a3);
+        LookUp(row + 1, column, out Vector512<ushort> b0, out Vector512<ushort> b1, out Vector512<ushort> b2, out Vector512<ushort> b3);
+        StoreColumns(
+            Avx512BW.UnpackLow(a0, b0), Avx512BW.UnpackLow(a1, b1), Avx512BW.UnpackLow(a2, b2), Avx512BW.UnpackLow(a3, b3), target, panelBytes);
+        StoreColumns(
+            Avx512BW.UnpackHigh(a0, b0), Avx512BW.UnpackHigh(a1, b1), Avx512BW.UnpackHigh(a2, b2), Avx512BW.UnpackHigh(a3, b3), target + 64, panelBytes);
+    }
+
+    /// <summary>Lane l of vector j holds columns j, 4 + j, 8 + j and 12 + j of panel l: 4 × 4 transpositions within lanes, then of lanes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void StoreColumns(
+        Vector512<ushort> j0, Vector512<ushort> j1, Vector512<ushort> j2, Vector512<ushort> j3, byte* target, long panelBytes)
+    {
+        Vector512<ulong> low01 = Avx512F.UnpackLow(j0.AsUInt32(), j1.AsUInt32()).AsUInt64(), high01 = Avx512F.UnpackHigh(j0.AsUInt32(), j1.AsUInt32()).AsUInt64();
+        Vector512<ulong> low23 = Avx512F.UnpackLow(j2.AsUInt32(), j3.AsUInt32()).AsUInt64(), high23 = Avx512F.UnpackHigh(j2.AsUInt32(), j3.AsUInt32()).AsUInt64();
+        Vector512<ulong> q0 = Avx512F.UnpackLow(low01, low23), q1 = Avx512F.UnpackHigh(low01, low23);
+        Vector512<ulong> q2 = Avx512F.UnpackLow(high01, high23), q3 = Avx512F.UnpackHigh(high01, high23);
+        Vector512<ulong> low = Avx512F.Shuffle4x128(q0, q1, 0b01_00_01_00), high = Avx512F.Shuffle4x128(q0, q1, 0b11_10_11_10);
+        Vector512<ulong> lower = Avx512F.Shuffle4x128(q2, q3, 0b01_00_01_00), higher = Avx512F.Shuffle4x128(q2, q3, 0b11_10_11_10);
+        Avx512F.Shuffle4x128(low, lower, 0b10_00_10_00).Store((ulong*)target);
+        Avx512F.Shuffle4x128(low, lower, 0b11_01_11_01).Store((ulong*)(target + panelBytes));
+        Avx512F.Shuffle4x128(high, higher, 0b10_00_10_00).Store((ulong*)(target + (2 * panelBytes)));
+        Avx512F.Shuffle4x128(high, higher, 0b11_01_11_01).Store((ulong*)(target + (3 * panelBytes)));
+    }
+
+    /// <summary>128 values from a column on that is a multiple of 128.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void LookUp(long row, long column, out Vector512<ushort> v0, out Vector512<ushort> v1, out Vector512<ushort> v2, out Vector512<ushort> v3)
+    {
+        Vector512<ushort> words = Vector512.Load(_codes + (row * _rowBytes) + (column / 2)).AsUInt16();
+        long firstGroup = column / _groupSize;
+        Vector512<ushort> mask = Vector512.Create((ushort)15);
+        if ((column + Block - 1) / _groupSize == firstGroup)
+        {
+            Vector512<ushort> table = Table(row, firstGroup, firstGroup);
+            v0 = Avx512BW.PermuteVar32x16(table, words & mask);
+            v1 = Avx512BW.PermuteVar32x16(table, Vector512.ShiftRightLogical(words, 4) & mask);
+            v2 = Avx512BW.PermuteVar32x16(table, Vector512.ShiftRightLogical(words, 8) & mask);
+            v3 = Avx512BW.PermuteVar32x16(table, Vector512.ShiftRightLogical(words, 12));
+            return;
+        }
+
+        // Up to four groups: words 8i … 8i + 7 belong to quarter i, whose table is at 16i.
+        Vector512<ushort> quarters = Vector512.ShiftLeft(Vector512<ushort>.Indices & Vector512.Create((ushort)24), 1);
+        Vector512<ushort> lower = Table(row, firstGroup, (column + 32) / _groupSize);
+        Vector512<ushort> upper = Table(row, (column + 64) / _groupSize, (column + 96) / _groupSize);
+        v0 = Avx512BW.PermuteVar32x16x2(lower, (words & mask) | quarters, upper);
+        v1 = Avx512BW.PermuteVar32x16x2(lower, (Vector512.ShiftRightLogical(words, 4) & mask) | quarters, upper);
+        v2 = Avx512BW.PermuteVar32x16x2(lower, (Vector512.ShiftRightLogical(words, 8) & mask) | quarters, upper);
+        v3 = Avx512BW.PermuteVar32x16x2(lower, Vector512.ShiftRightLogical(words, 12) | quarters, upper);
+    }
+
+    /// <summary>The 16 values of two groups as bfloat16; nibbles above 15 do not occur, so one group twice is a table of 32 entries.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private Vector512<ushort> Table(long row, long first, long second)
+    {
+        Vector256<ushort> lower = Values(row, first);
+        return Vector512.Create(lower, first == second ? lower : Values(row, second));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private Vector256<ushort> Values(long row, long group)
+    {
+        long at = (row * _groups) + group;
+        Vector512<float> values = Vector512.ConvertToSingle(Vector512<int>.Indices - Vector512.Create((int)_zeros[at])) * Vector512.Create(_scales[at]);
+        Vector512<uint> bits = values.AsUInt32();
+        Vector512<uint> rounded = bits + Vector512.Create(0x7FFFu) + (Vector512.ShiftRightLogical(bits, 16) & Vector512<uint>.One);
+        return Avx512F.ConvertToVector256UInt16(Vector512.ShiftRightLogical(rounded, 16));
+    }
+}
