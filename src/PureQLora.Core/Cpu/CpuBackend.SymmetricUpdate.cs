@@ -44,12 +44,12 @@ public sealed unsafe partial class CpuBackend
     {
         SymmetricPacking packing = new(problem);
         _pool.For(problem.Panels, 1, ref packing);
-        switch (_level)
+        switch (VectorBits)
         {
-            case SimdLevel.Vector512:
+            case 512:
                 SymmetricUpdate<Vector512<float>, Lanes512>(problem);
                 break;
-            case SimdLevel.Vector256:
+            case 256:
                 SymmetricUpdate<Vector256<float>, Lanes256>(problem);
                 break;
             default:

@@ -2,7 +2,6 @@ using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
-using PureQLora.Core;
 
 namespace PureQLora.Models;
 
@@ -31,21 +30,21 @@ internal static unsafe class BlockUpdate
     private static double[]? _packed;
 
     /// <summary>Subtracts a product.</summary>
-    /// <param name="level">Widest vectors to use.</param>
+    /// <param name="vectorBits">Vectors to use: 512, 256 or 128.</param>
     /// <param name="c">Updated; rows are contiguous. [rows, columns]</param>
     /// <param name="a">[rows, depth]</param>
     /// <param name="b">Rows are contiguous. [depth, columns]</param>
     /// <param name="rows">Rows of C and A.</param>
     /// <param name="depth">Columns of A, rows of B.</param>
     /// <param name="columns">Columns of C and B.</param>
-    public static void Subtract(SimdLevel level, DoubleMatrix c, DoubleMatrix a, DoubleMatrix b, int rows, int depth, int columns)
+    public static void Subtract(int vectorBits, DoubleMatrix c, DoubleMatrix a, DoubleMatrix b, int rows, int depth, int columns)
     {
-        switch (level)
+        switch (vectorBits)
         {
-            case SimdLevel.Vector512:
+            case 512:
                 Subtract<Vector512<double>, DoubleLanes512>(c, a, b, rows, depth, columns);
                 break;
-            case SimdLevel.Vector256:
+            case 256:
                 Subtract<Vector256<double>, DoubleLanes256>(c, a, b, rows, depth, columns);
                 break;
             default:

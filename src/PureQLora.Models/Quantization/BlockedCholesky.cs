@@ -35,9 +35,9 @@ internal static unsafe class BlockedCholesky
                 DoubleMatrix right = a.From(start, end);  // becomes X with TᵀX = A
                 DoubleMatrix trailing = a.From(end, end); // −= XᵀX
                 backend.For(n - end, ChunkSize, (first, last) =>
-                    SolvePanel(backend.Level, diagonal, right.From(0, (int)first), depth, (int)(last - first)));
+                    SolvePanel(backend.VectorBits, diagonal, right.From(0, (int)first), depth, (int)(last - first)));
                 backend.For(n - end, ChunkSize, (first, last) =>
-                    UpdateTrailing(backend.Level, trailing.From((int)first, (int)first), right.From(0, (int)first), depth, (int)(last - first), n - end - (int)first));
+                    UpdateTrailing(backend.VectorBits, trailing.From((int)first, (int)first), right.From(0, (int)first), depth, (int)(last - first), n - end - (int)first));
             }
         }
 
@@ -73,15 +73,15 @@ internal static unsafe class BlockedCholesky
     }
 
     /// <summary>Some columns right of the diagonal block: TᵀX = A from the top row down.</summary>
-    private static void SolvePanel(SimdLevel level, DoubleMatrix t, DoubleMatrix x, int depth, int width)
+    private static void SolvePanel(int vectorBits, DoubleMatrix t, DoubleMatrix x, int depth, int width)
     {
         if (depth > Leaf)
         {
             int half = depth / 2;
-            SolvePanel(level, t, x, half, width);
+            SolvePanel(vectorBits, t, x, half, width);
             DoubleMatrix transposed = new(t.At(0, half), 1, t.RowStride);
-            BlockUpdate.Subtract(level, x.From(half, 0), transposed, x, depth - half, half, width);
-            SolvePanel(level, t.From(half, half), x.From(half, 0), depth - half, width);
+            BlockUpdate.Subtract(vectorBits, x.From(half, 0), transposed, x, depth - half, half, width);
+            SolvePanel(vectorBits, t.From(half, half), x.From(half, 0), depth - half, width);
             return;
         }
 
@@ -98,7 +98,7 @@ internal static unsafe class BlockedCholesky
     }
 
     /// <summary>Some rows below the block: A −= XᵀX from the diagonal to the right.</summary>
-    private static void UpdateTrailing(SimdLevel level, DoubleMatrix a, DoubleMatrix x, int depth, int rows, int columns)
+    private static void UpdateTrailing(int vectorBits, DoubleMatrix a, DoubleMatrix x, int depth, int rows, int columns)
     {
         // Xᵀ side by side: columns of X lie a power of two apart as a rule, and would share one set of the cache.
         double* left = stackalloc double[ChunkSize * BlockSize];
@@ -110,6 +110,6 @@ internal static unsafe class BlockedCholesky
             }
         }
 
-        BlockUpdate.Subtract(level, a, new DoubleMatrix(left, depth), x, rows, depth, columns);
+        BlockUpdate.Subtract(vectorBits, a, new DoubleMatrix(left, depth), x, rows, depth, columns);
     }
 }

@@ -26,14 +26,14 @@ public sealed unsafe class GptqQuantizer
     private readonly bool _anyDead;
     private readonly GptqOptions _options;
     private readonly HessianFactor _factor;
-    private readonly SimdLevel _level;
+    private readonly int _vectorBits;
     private readonly double* _upper;   // [columns, columns]
     private readonly byte[] _codes;    // [rows, columns]
     private readonly float[] _scales;  // [rows, groups]
     private readonly byte[] _zeros;    // [rows, groups]
     private readonly double[] _losses; // [rows]
 
-    private GptqQuantizer(float* weights, int rows, double* upper, HessianFactor factor, GptqOptions options, SimdLevel level)
+    private GptqQuantizer(float* weights, int rows, double* upper, HessianFactor factor, GptqOptions options, int vectorBits)
     {
         _weights = weights;
         _columns = factor.Columns;
@@ -43,7 +43,7 @@ public sealed unsafe class GptqQuantizer
         _anyDead = factor.Dead.Contains(true);
         _options = options;
         _factor = factor;
-        _level = level;
+        _vectorBits = vectorBits;
         _upper = upper;
         _codes = new byte[checked(rows * _columns)];
         _scales = new float[rows * _groups];
@@ -93,7 +93,7 @@ public sealed unsafe class GptqQuantizer
         {
             fixed (double* pinnedUpper = factor.Upper)
             {
-                var pass = new GptqQuantizer(pinnedWeights, nearest.Rows, pinnedUpper, factor, nearest.Options, backend.Level);
+                var pass = new GptqQuantizer(pinnedWeights, nearest.Rows, pinnedUpper, factor, nearest.Options, backend.VectorBits);
                 backend.For(nearest.Rows, ChunkRows, (start, end) => pass.QuantizeRows((int)start, (int)(end - start)));
                 return nearest with
                 {
@@ -267,7 +267,7 @@ public sealed unsafe class GptqQuantizer
         {
             DoubleMatrix upper = new(_upper, _columns);
             BlockUpdate.Subtract(
-                _level, chunk.Work.From(0, first), chunk.Errors.From(0, from - start), upper.From(from, first), chunk.Rows, to - from, last - first);
+                _vectorBits, chunk.Work.From(0, first), chunk.Errors.From(0, from - start), upper.From(from, first), chunk.Rows, to - from, last - first);
         }
     }
 

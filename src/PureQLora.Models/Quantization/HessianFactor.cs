@@ -182,7 +182,7 @@ public sealed unsafe class HessianFactor
         fixed (double* pinned = matrix)
         {
             DoubleMatrix t = new(pinned, n);
-            _backend.For(n, ChunkRows, (start, end) => InvertRows(_backend.Level, t, n, (int)start, (int)(end - start)));
+            _backend.For(n, ChunkRows, (start, end) => InvertRows(_backend.VectorBits, t, n, (int)start, (int)(end - start)));
         }
 
         for (int i = 0; i < n; i++)
@@ -220,7 +220,7 @@ public sealed unsafe class HessianFactor
     }
 
     /// <summary>Some rows of S = T⁻¹ from S·T = I, left to right, written as columns below the diagonal of T.</summary>
-    private static void InvertRows(SimdLevel level, DoubleMatrix t, int n, int first, int rows)
+    private static void InvertRows(int vectorBits, DoubleMatrix t, int n, int first, int rows)
     {
         int width = n - first; // everything left of the chunk is zero
         using Borrowed work = Borrowed.Rent(rows * width);
@@ -233,7 +233,7 @@ public sealed unsafe class HessianFactor
                 *s.At(row, row) = 1;
             }
 
-            Solve(level, s, t.From(first, first), rows, width);
+            Solve(vectorBits, s, t.From(first, first), rows, width);
             WriteBelowDiagonal(s, t.From(first, first), rows, width);
         }
     }
@@ -256,14 +256,14 @@ public sealed unsafe class HessianFactor
     }
 
     /// <summary>S ← S · T⁻¹, by halves: the right one takes what the left one has become, and follows.</summary>
-    private static void Solve(SimdLevel level, DoubleMatrix s, DoubleMatrix t, int rows, int depth)
+    private static void Solve(int vectorBits, DoubleMatrix s, DoubleMatrix t, int rows, int depth)
     {
         if (depth > Leaf)
         {
             int half = ((depth / 2) + Leaf - 1) / Leaf * Leaf;
-            Solve(level, s, t, rows, half);
-            BlockUpdate.Subtract(level, s.From(0, half), s, t.From(0, half), rows, half, depth - half);
-            Solve(level, s.From(0, half), t.From(half, half), rows, depth - half);
+            Solve(vectorBits, s, t, rows, half);
+            BlockUpdate.Subtract(vectorBits, s.From(0, half), s, t.From(0, half), rows, half, depth - half);
+            Solve(vectorBits, s.From(0, half), t.From(half, half), rows, depth - half);
             return;
         }
 

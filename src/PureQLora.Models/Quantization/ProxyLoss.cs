@@ -24,14 +24,14 @@ internal static unsafe class ProxyLoss
                 float* w = pinnedWeights;
                 DoubleMatrix h = new(pinnedHessian, result.Columns);
                 backend.For(result.Rows, ChunkRows, (start, end) =>
-                    losses[start / ChunkRows] = ComputeRows(backend.Level, w, result, (int)start, (int)(end - start), h));
+                    losses[start / ChunkRows] = ComputeRows(backend.VectorBits, w, result, (int)start, (int)(end - start), h));
             }
         }
 
         return losses.Sum();
     }
 
-    private static double ComputeRows(SimdLevel level, float* weights, QuantizationResult result, int first, int rows, DoubleMatrix hessian)
+    private static double ComputeRows(int vectorBits, float* weights, QuantizationResult result, int first, int rows, DoubleMatrix hessian)
     {
         int n = result.Columns;
         using Borrowed errors = Borrowed.Rent(rows * n);
@@ -48,10 +48,10 @@ internal static unsafe class ProxyLoss
 
                 // H is symmetric: what lies above the diagonal block counts for its mirror image as well.
                 products.Array.AsSpan(0, rows * BlockSize).Clear();
-                BlockUpdate.Subtract(level, p, e, hessian.From(0, start), rows, start, width);
+                BlockUpdate.Subtract(vectorBits, p, e, hessian.From(0, start), rows, start, width);
                 loss -= 2 * Sum(p, e.From(0, start), rows, width);
                 products.Array.AsSpan(0, rows * BlockSize).Clear();
-                BlockUpdate.Subtract(level, p, e.From(0, start), hessian.From(start, start), rows, width, width);
+                BlockUpdate.Subtract(vectorBits, p, e.From(0, start), hessian.From(start, start), rows, width, width);
                 loss -= Sum(p, e.From(0, start), rows, width);
             }
         }
