@@ -10,26 +10,23 @@ namespace PureQLora.Models;
 /// <remarks>Frantar et al., arXiv:2210.17323, section 4; the four inputs of a block are shared by q, k, v; o; gate, up; down.</remarks>
 public sealed class ModelQuantizer
 {
-    private const int PackedTokens = 2048;
+    private const int PackedTokens = 1024;
 
     private readonly LlamaModel _model;
     private readonly CpuBackend _algebra;
     private readonly Arena _arena;
     private readonly HashSet<LinearLayer> _targets;
-
     private readonly QuantizationMethod _method;
     private readonly GptqOptions _options;
     private readonly QuantizationTimings _timings;
-
-    // Sums and factors are made in the same memory for every block: as large as they are, new pages cost more than they look.
-    private readonly Dictionary<string, HessianAccumulator> _hessians = [];
-    private readonly Dictionary<int, double[]> _factors = [];
+    private readonly QuantizationMemory _memory;
 
     private ModelQuantizer(
         LlamaModel model, CpuBackend algebra, Arena arena, HashSet<LinearLayer> targets, QuantizationMethod method, GptqOptions options, QuantizationTimings timings)
     {
         (_model, _algebra, _arena, _targets) = (model, algebra, arena, targets);
         (_method, _options, _timings) = (method, options, timings);
+        _memory = new QuantizationMemory(algebra);
     }
 
     /// <summary>Quantises the chosen layers in place.</summary>
@@ -129,10 +126,10 @@ public sealed class ModelQuantizer
         HessianAccumulator[] hessians = _method == QuantizationMethod.Gptq ? Accumulate(block, chosen, packs, cancellationToken) : [];
         for (int i = 0; i < chosen.Length; i++)
         {
-            GroupQuantization group = new(chosen[i], _options, _algebra, _timings);
+            GroupQuantization group = new(chosen[i], _options, _memory, _algebra, _timings);
             IEnumerable<LayerQuantization> layers = hessians.Length == 0
                 ? group.RoundToNearest(cancellationToken)
-                : group.Gptq(hessians[i], FactorMemory(hessians[i].Columns), cancellationToken);
+                : group.Gptq(hessians[i], cancellationToken);
             foreach (LayerQuantization done in layers)
             {
                 report.Add(done);
@@ -141,30 +138,9 @@ public sealed class ModelQuantizer
         }
     }
 
-    private HessianAccumulator Hessian(LinearLayer layer)
-    {
-        if (_hessians.TryGetValue(layer.ShortName, out HessianAccumulator? hessian))
-        {
-            hessian.Restart(layer.Name);
-            return hessian;
-        }
-
-        return _hessians[layer.ShortName] = new HessianAccumulator(layer.Weight.InDim, layer.Name, _algebra);
-    }
-
-    private double[] FactorMemory(int columns)
-    {
-        if (!_factors.TryGetValue(columns, out double[]? memory))
-        {
-            memory = _factors[columns] = GC.AllocateUninitializedArray<double>(columns * columns);
-        }
-
-        return memory;
-    }
-
     private HessianAccumulator[] Accumulate(DecoderBlock block, LinearLayer[][] groups, CalibrationPack[] packs, CancellationToken cancellationToken)
     {
-        HessianAccumulator[] hessians = [.. groups.Select(group => Hessian(group[0]))];
+        HessianAccumulator[] hessians = [.. groups.Select(group => _memory.Hessian(group[0]))];
         for (int i = 0; i < groups.Length; i++)
         {
             HessianAccumulator hessian = hessians[i];
