@@ -10,7 +10,8 @@ namespace PureQLora.Models;
 /// <remarks>Frantar et al., arXiv:2210.17323, section 4; the four inputs of a block are shared by q, k, v; o; gate, up; down.</remarks>
 public sealed class ModelQuantizer
 {
-    private const int PackedTokens = 1024;
+    /// <summary>Enough for full speed; the intermediate tensors of a pass grow with it.</summary>
+    private const int PackedTokens = 512;
 
     private readonly LlamaModel _model;
     private readonly CpuBackend _algebra;
@@ -135,6 +136,9 @@ public sealed class ModelQuantizer
                 report.Add(done);
                 progress?.Report(done);
             }
+
+            // Codes one a byte: a few large arrays that the collector would let pile up to hundreds of megabytes. Measured: milliseconds.
+            GC.Collect();
         }
     }
 
