@@ -1,3 +1,6 @@
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
 namespace PureQLora.Core;
 
 public sealed unsafe partial class CpuBackend
@@ -41,6 +44,9 @@ public sealed unsafe partial class CpuBackend
                 break;
             case CpuTier.Avx2:
                 Gemm<MicroKernel256>(problem);
+                break;
+            case CpuTier.Scalar:
+                Gemm<MicroKernelScalar>(problem);
                 break;
             default:
                 Gemm<MicroKernel128>(problem);
@@ -148,47 +154,62 @@ public sealed unsafe partial class CpuBackend
 
         public void Run(long start, long end)
         {
-            long panelBytes = TFormat.RightBytes(TFormat.InnerBlock);
-            using Scratch right = Scratch.Rent(_plan.Panels * panelBytes / sizeof(float));
+            using Scratch right = Scratch.Rent(_plan.Panels * TFormat.RightBytes(TFormat.InnerBlock) / sizeof(float));
             using Scratch buffer = Scratch.Rent(TFormat.BufferLength((int)ColumnGroup));
-            using Scratch edge = Scratch.Rent(TFormat.TallestRows * TFormat.Columns);
+            using Scratch sums = Scratch.Rent(_plan.Panels * SumsOfPanel);
             for (long item = start; item < end; item++)
             {
                 (long across, long down) = Math.DivRem(item, Down);
-                long column = across * ColumnGroup;
+                (long column, long firstRow) = (across * ColumnGroup, down * _plan.RowGroup);
                 int columns = (int)Math.Min(ColumnGroup, _problem.N - column);
-                int groupRows = (int)(down == Down - 1 ? rows - (down * _plan.RowGroup) : _plan.RowGroup);
+                int groupRows = (int)(down == Down - 1 ? rows - firstRow : _plan.RowGroup);
                 for (long block = 0; block < _plan.Blocks; block++)
                 {
                     (long inner, int depth) = _plan.Block(block);
                     ref readonly GemmTerm term = ref block < _plan.FirstBlocks ? ref _problem.First : ref _problem.Second;
                     TFormat.PackRight(term.Right, term.RightIsInner, column, columns, inner, depth, (byte*)right.Floats, buffer.Floats);
-                    byte* packedRows = left + (block * blockBytes) + TFormat.LeftBytes(down * _plan.RowGroup, depth);
-                    Multiply(packedRows, (byte*)right.Floats, groupRows, columns, depth, row + (down * _plan.RowGroup), column, _problem.Accumulate || block > 0, edge.Floats);
+                    byte* packedRows = left + (block * blockBytes) + TFormat.LeftBytes(firstRow, depth);
+                    Multiply(packedRows, (byte*)right.Floats, groupRows, columns, depth, row + firstRow, column, block, sums.Floats);
                 }
             }
         }
 
-        private void Multiply(byte* packedRows, byte* panels, int groupRows, int columns, int depth, long firstRow, long firstColumn, bool accumulate, float* edge)
+        /// <summary>Floats of the sums of one column panel, whatever the group's rows.</summary>
+        private long SumsOfPanel => (Math.Min(rows, 2 * _plan.RowGroup) + TFormat.TallestRows) * TFormat.Columns;
+
+        /// <summary>
+        /// Multiplies one block. Where there are several, sums stand side by side until the last: rows of c may lie a power of two
+        /// apart, which maps all of them to a few sets of the caches.
+        /// </summary>
+        private void Multiply(byte* packedRows, byte* panels, int groupRows, int columns, int depth, long firstRow, long firstColumn, long block, float* sums)
         {
-            long panelBytes = TFormat.RightBytes(depth);
-            for (int j = 0; j < columns; j += TFormat.Columns)
+            bool last = block == _plan.Blocks - 1;
+            for (int j = 0; j < columns; j += TFormat.Columns, panels += TFormat.RightBytes(depth), sums += SumsOfPanel)
             {
-                byte* panel = panels + (j / TFormat.Columns * panelBytes);
                 int width = Math.Min(TFormat.Columns, columns - j);
+                bool direct = _plan.Blocks == 1 && _problem.ColumnStride == 1 && width == TFormat.Columns;
                 float* target = _problem.C + (firstRow * _problem.RowStride) + ((firstColumn + j) * _problem.ColumnStride);
                 for (int i = 0; i < groupRows;)
                 {
                     int height = TFormat.PanelHeight(groupRows - i);
                     byte* packed = packedRows + TFormat.LeftBytes(i, depth);
-                    if (_problem.ColumnStride == 1 && width == TFormat.Columns && height <= groupRows - i)
+                    float* tile = sums + ((long)i * TFormat.Columns);
+                    if (last)
                     {
-                        TFormat.Tile(height, packed, panel, depth, _problem.Alpha, accumulate, target, _problem.RowStride);
+                        Prefetch(target, Math.Min(height, groupRows - i), width);
+                    }
+
+                    if (direct && height <= groupRows - i)
+                    {
+                        TFormat.Tile(height, packed, panels, depth, _problem.Alpha, _problem.Accumulate, target, _problem.RowStride);
                     }
                     else
                     {
-                        TFormat.Tile(height, packed, panel, depth, _problem.Alpha, false, edge, TFormat.Columns);
-                        Store(edge, Math.Min(height, groupRows - i), width, accumulate, target);
+                        TFormat.Tile(height, packed, panels, depth, 1f, block > 0, tile, TFormat.Columns);
+                        if (last)
+                        {
+                            Store(tile, Math.Min(height, groupRows - i), width, target);
+                        }
                     }
 
                     i += height;
@@ -197,16 +218,33 @@ public sealed unsafe partial class CpuBackend
             }
         }
 
-        /// <summary>Copies the part of a tile that lies inside c, in whatever order c is.</summary>
-        private void Store(float* edge, int height, int width, bool accumulate, float* c)
+        /// <summary>Asks for the rows of c a tile ahead: they lie apart and are no stream to the processor.</summary>
+        private void Prefetch(float* c, int height, int width)
         {
-            for (int i = 0; i < height; i++)
+            for (int i = 0; Sse.IsSupported && _problem.ColumnStride == 1 && i < height; i++, c += _problem.RowStride)
             {
-                float* target = c + (i * _problem.RowStride);
-                float* source = edge + (i * TFormat.Columns);
-                for (int j = 0; j < width; j++, target += _problem.ColumnStride)
+                Sse.Prefetch0(c);
+                Sse.Prefetch0(c + width - 1);
+            }
+        }
+
+        /// <summary>Writes the part of a tile that lies inside c, in whatever order c is.</summary>
+        private void Store(float* tile, int height, int width, float* c)
+        {
+            int vectors = _problem.ColumnStride == 1 ? width / Vector256<float>.Count * Vector256<float>.Count : 0;
+            Vector256<float> alpha = Vector256.Create(_problem.Alpha);
+            for (int i = 0; i < height; i++, tile += TFormat.Columns, c += _problem.RowStride)
+            {
+                for (int j = 0; j < vectors; j += Vector256<float>.Count)
                 {
-                    *target = accumulate ? *target + source[j] : source[j];
+                    Vector256<float> value = Vector256.Load(tile + j) * alpha;
+                    (_problem.Accumulate ? value + Vector256.Load(c + j) : value).Store(c + j);
+                }
+
+                for (int j = vectors; j < width; j++)
+                {
+                    float value = _problem.Alpha * tile[j];
+                    c[j * _problem.ColumnStride] = _problem.Accumulate ? c[j * _problem.ColumnStride] + value : value;
                 }
             }
         }

@@ -52,8 +52,11 @@ public sealed unsafe partial class CpuBackend
             case 256:
                 SymmetricUpdate<Vector256<float>, Lanes256>(problem);
                 break;
-            default:
+            case 128:
                 SymmetricUpdate<Vector128<float>, Lanes128>(problem);
+                break;
+            default:
+                SymmetricUpdate<float, LanesScalar>(problem);
                 break;
         }
     }

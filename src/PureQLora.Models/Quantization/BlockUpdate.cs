@@ -30,7 +30,7 @@ internal static unsafe class BlockUpdate
     private static double[]? _packed;
 
     /// <summary>Subtracts a product.</summary>
-    /// <param name="vectorBits">Vectors to use: 512, 256 or 128.</param>
+    /// <param name="vectorBits">Vectors to use: 512, 256, and 128 for all below.</param>
     /// <param name="c">Updated; rows are contiguous. [rows, columns]</param>
     /// <param name="a">[rows, depth]</param>
     /// <param name="b">Rows are contiguous. [depth, columns]</param>

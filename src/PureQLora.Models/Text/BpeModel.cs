@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Runtime.InteropServices;
 using System.Text;
 
 namespace PureQLora.Models;
@@ -57,45 +56,31 @@ internal sealed class BpeModel
     /// <summary>Tokens that a word may be as a whole, before any merge (<c>ignore_merges</c>); null where that is off.</summary>
     public Dictionary<string, int>? WholeWords { get; init; }
 
-    /// <summary>Whether no merge leads across the place before a space mark, so that text may be cut there and words remembered.</summary>
-    public bool CutsBeforeSpaceMark { get; init; }
-
-    /// <summary>Whether no token holds a space mark after another character: the condition of <see cref="CutsBeforeSpaceMark"/>.</summary>
-    public static bool CanCutBeforeSpaceMark(IEnumerable<string> tokens) =>
-        tokens.All(token => token.AsSpan().TrimStart(SpaceMark).IndexOf(SpaceMark) < 0);
+    /// <summary>Where a text may be cut before merging; null where it is one word.</summary>
+    public WordCuts? Cuts { get; init; }
 
     /// <summary>Appends the ids of a text that has no lone surrogates.</summary>
-    public void Encode(ReadOnlySpan<char> text, List<int> ids)
+    public void Encode(ReadOnlySpan<char> text, IdBuffer ids)
     {
-        if (!CutsBeforeSpaceMark || WholeWords is not null)
+        for (int start = 0, end; start < text.Length; start = end)
         {
-            EncodeWord(text, ids);
-            return;
-        }
-
-        for (int start = 0; start < text.Length;)
-        {
-            int end = start + 1;
-            while (end < text.Length && (text[end] != SpaceMark || text[end - 1] == SpaceMark))
+            end = Cuts is null ? text.Length : Cuts.Next(text, start);
+            if (end == start + 1 && !ByteLevel && text[start] < _asciiSymbols.Length && _asciiSymbols[text[start]] is int symbol && symbol >= 0 && symbol < VocabularySize)
             {
-                end++;
+                ids.Add(symbol);    // nothing to merge, nothing to remember
             }
-
-            EncodeWord(text[start..end], ids);
-            start = end;
+            else
+            {
+                EncodeWord(text[start..end], ids);
+            }
         }
     }
 
-    private void EncodeWord(ReadOnlySpan<char> word, List<int> ids)
+    private void EncodeWord(ReadOnlySpan<char> word, IdBuffer ids)
     {
-        if (word.IsEmpty)
+        if (_cache.TryGet(word, out ReadOnlySpan<int> known))
         {
-            return;
-        }
-
-        if (_cache.TryGet(word, out int[]? known))
-        {
-            ids.AddRange(known!);
+            ids.Add(known);
             return;
         }
 
@@ -114,7 +99,7 @@ internal sealed class BpeModel
             ArrayPool<int>.Shared.Return(buffer);
         }
 
-        _cache.Add(word, CollectionsMarshal.AsSpan(ids)[first..]);
+        _cache.Add(word, ids.Ids[first..]);
     }
 
     private bool TryWholeWord(ReadOnlySpan<char> word, out int id)
@@ -186,7 +171,7 @@ internal sealed class BpeModel
         return count;
     }
 
-    private void Emit(ReadOnlySpan<int> symbols, List<int> ids)
+    private void Emit(ReadOnlySpan<int> symbols, IdBuffer ids)
     {
         Span<int> bytes = stackalloc int[4];
         bool afterUnknown = false;
@@ -200,7 +185,7 @@ internal sealed class BpeModel
             else if (symbol != Unknown && ByteIds is not null)
             {
                 int count = ToFallbackBytes(new Rune(ExtraCodePoints[symbol - VocabularySize]), bytes);
-                ids.AddRange(bytes[..count]);
+                ids.Add(bytes[..count]);
             }
             else if (UnknownId is int unknown && !(FuseUnknown && afterUnknown))
             {

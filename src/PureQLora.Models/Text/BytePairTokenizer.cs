@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using PureQLora.Core;
 
 namespace PureQLora.Models;
@@ -52,8 +51,8 @@ public sealed class BytePairTokenizer : ITokenizer
     {
         ArgumentNullException.ThrowIfNull(text);
         text = WellFormedText.Repair(text);
-        List<int> ids = new((text.Length / 3) + 4);
-        ids.AddRange(addSpecial ? _prefix : []);
+        using IdBuffer ids = new((text.Length / 3) + 4);
+        ids.Add(addSpecial ? _prefix : []);
         foreach ((int start, int end, int id) in _added.Cut(text, normalized: false, parseSpecial))
         {
             if (id >= 0)
@@ -66,8 +65,8 @@ public sealed class BytePairTokenizer : ITokenizer
             }
         }
 
-        ids.AddRange(addSpecial ? _suffix : []);
-        return CollectionsMarshal.AsSpan(ids).ToArray();
+        ids.Add(addSpecial ? _suffix : []);
+        return ids.Ids.ToArray();
     }
 
     /// <inheritdoc/>
@@ -96,19 +95,18 @@ public sealed class BytePairTokenizer : ITokenizer
     /// <inheritdoc/>
     public int? TokenToId(string token) => _vocabulary.Find(token);
 
-    private void EncodePart(string text, bool isFirst, bool parseSpecial, List<int> ids)
+    private void EncodePart(string text, bool isFirst, bool parseSpecial, IdBuffer ids)
     {
+        WordEncoder words = new(_model, ids);
         foreach ((int start, int end, int id) in _added.Cut(text, normalized: true, parseSpecial))
         {
             if (id >= 0)
             {
                 ids.Add(id);
-                continue;
             }
-
-            foreach (TextSegment word in _preTokenizer.Split(new TextSegment(text, start, end - start, isFirst && start == 0)))
+            else
             {
-                _model.Encode(word.Span, ids);
+                _preTokenizer.Split(new TextSegment(text, start, end - start, isFirst && start == 0), words);
             }
         }
     }

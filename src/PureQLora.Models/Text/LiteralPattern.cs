@@ -13,4 +13,7 @@ internal sealed class LiteralPattern(string literal) : TextPattern
             start += found + literal.Length;
         }
     }
+
+    /// <inheritdoc/>
+    public override string Replace(string text, string replacement) => text.Replace(literal, replacement, StringComparison.Ordinal);
 }

@@ -9,7 +9,7 @@ internal sealed class MetaspaceStep(char mark, PrependScheme scheme, bool split)
     private readonly SplitStep _cut = new(new LiteralPattern(mark.ToString()), SplitBehavior.MergedWithNext);
 
     /// <inheritdoc/>
-    public override void Split(in TextSegment segment, List<TextSegment> parts)
+    public override void Split(in TextSegment segment, IWordSink parts)
     {
         string text = segment.Span.ToString().Replace(' ', mark);
         bool prepend = scheme == PrependScheme.Always || (scheme == PrependScheme.First && segment.IsFirst);

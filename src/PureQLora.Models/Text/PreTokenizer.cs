@@ -8,7 +8,7 @@ internal sealed class PreTokenizer
     /// <summary>Pattern of GPT-2 (Radford et al. 2019), which ByteLevel cuts by.</summary>
     private const string Gpt2Pattern = @"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
-    private static readonly Lazy<RegexPattern> Gpt2 = new(() => new RegexPattern(Gpt2Pattern, new JsonPart(default, "GPT-2", "pattern")));
+    private static readonly Lazy<TextPattern> Gpt2 = new(() => RegexPattern.Create(Gpt2Pattern, new JsonPart(default, "GPT-2", "pattern")));
     private readonly List<PreTokenizerStep> _steps = [];
 
     private PreTokenizer()
@@ -38,23 +38,16 @@ internal sealed class PreTokenizer
         return preTokenizer;
     }
 
-    /// <summary>The words of a text.</summary>
-    public List<TextSegment> Split(in TextSegment text)
+    /// <summary>Hands on the words of a text in order.</summary>
+    public void Split(in TextSegment text, IWordSink words)
     {
-        List<TextSegment> segments = [text];
-        List<TextSegment> parts = [];
-        foreach (PreTokenizerStep step in _steps)
+        IWordSink sink = words;
+        for (int step = _steps.Count - 1; step >= 0; step--)
         {
-            foreach (TextSegment segment in segments)
-            {
-                step.Split(segment, parts);
-            }
-
-            (segments, parts) = (parts, segments);
-            parts.Clear();
+            sink = new StepSink(_steps[step], sink);
         }
 
-        return segments;
+        sink.Add(text);
     }
 
     private void ReadStep(JsonPart part)
@@ -135,4 +128,10 @@ internal sealed class PreTokenizer
     private static SplitBehavior ReadBehavior(JsonPart part) => Enum.TryParse(part.Text(), out SplitBehavior behavior) && part.Text() == behavior.ToString()
         ? behavior
         : throw part.Error($"is '{part.Text()}', allowed are {string.Join(", ", Enum.GetNames<SplitBehavior>())}");
+
+    /// <summary>Puts a step in front of what takes its parts.</summary>
+    private sealed class StepSink(PreTokenizerStep step, IWordSink next) : IWordSink
+    {
+        public void Add(in TextSegment word) => step.Split(word, next);
+    }
 }

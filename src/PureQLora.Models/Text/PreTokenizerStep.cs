@@ -3,6 +3,6 @@ namespace PureQLora.Models;
 /// <summary>One step of a pre-tokenizer: cuts a segment into smaller ones, or rewrites it.</summary>
 internal abstract class PreTokenizerStep
 {
-    /// <summary>Appends the parts of a segment; empty parts are left out.</summary>
-    public abstract void Split(in TextSegment segment, List<TextSegment> parts);
+    /// <summary>Hands on the parts of a segment in order; empty parts are left out.</summary>
+    public abstract void Split(in TextSegment segment, IWordSink parts);
 }

@@ -4,7 +4,7 @@ namespace PureQLora.Models;
 internal sealed class PrefixSpaceStep : PreTokenizerStep
 {
     /// <inheritdoc/>
-    public override void Split(in TextSegment segment, List<TextSegment> parts)
+    public override void Split(in TextSegment segment, IWordSink parts)
     {
         ReadOnlySpan<char> text = segment.Span;
         parts.Add(text[0] == ' ' ? segment : new TextSegment($" {text}", 0, text.Length + 1, segment.IsFirst));

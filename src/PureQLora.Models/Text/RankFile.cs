@@ -47,7 +47,7 @@ internal static class RankFile
             Vocabulary = vocabulary,
             AddedTokens = special,
             Normalizer = normalizer,
-            PreTokenizer = PreTokenizer.FromPattern(new RegexPattern(pattern, source)),
+            PreTokenizer = PreTokenizer.FromPattern(RegexPattern.Create(pattern, source)),
             Model = model,
             Decoder = TokenDecoder.Bytes(),
             Prefix = prefix,

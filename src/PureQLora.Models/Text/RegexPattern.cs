@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
 using PureQLora.Core;
@@ -8,14 +7,14 @@ namespace PureQLora.Models;
 
 /// <summary>A regular expression of a <c>tokenizer.json</c>, on code points.</summary>
 /// <remarks>
-/// .NET matches UTF-16 units, so a code point above U+FFFF would be two surrogates and no letter. Each is therefore matched through a
-/// stand-in: a character below U+10000 of the same general category that the pattern does not mention.
+/// Takes every pattern that <see cref="RegexTranslator"/> does. The usual ones are matched by <see cref="SequencePattern"/>, which is
+/// several times faster and held to this class by tests.
 /// </remarks>
 internal sealed class RegexPattern : TextPattern
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);   // for one match; a sane pattern takes microseconds
     private readonly Regex _regex;
-    private readonly char[] _standIns;      // by UnicodeCategory
+    private readonly StandIns _standIns;
 
     /// <summary>Translates a pattern.</summary>
     /// <param name="pattern">Oniguruma or Rust syntax.</param>
@@ -24,16 +23,18 @@ internal sealed class RegexPattern : TextPattern
     public RegexPattern(string pattern, JsonPart source)
     {
         RegexTranslator translator = new(pattern, source);
-        try
-        {
-            _regex = new Regex(translator.Translate(), RegexOptions.CultureInvariant | RegexOptions.Compiled, Patience);
-        }
-        catch (ArgumentException exception)
-        {
-            throw source.Error($"is not a valid pattern ({exception.Message.TrimEnd('.')}); correct it");
-        }
+        (_regex, _standIns) = (Compile(translator.Translate(), source), new StandIns(translator, source));
+    }
 
-        _standIns = FindStandIns(translator, source);
+    /// <summary>The quickest way to match a pattern.</summary>
+    /// <param name="pattern">Oniguruma or Rust syntax.</param>
+    /// <param name="source">Where it stands, for messages.</param>
+    /// <exception cref="UserErrorException">It uses what is not supported.</exception>
+    public static TextPattern Create(string pattern, JsonPart source)
+    {
+        RegexTranslator translator = new(pattern, source);
+        string translated = translator.Translate();
+        return SequencePattern.TryCreate(translated, new StandIns(translator, source)) ?? (TextPattern)new RegexPattern(pattern, source);
     }
 
     /// <inheritdoc/>
@@ -59,13 +60,25 @@ internal sealed class RegexPattern : TextPattern
         }
     }
 
+    private static Regex Compile(string translated, JsonPart source)
+    {
+        try
+        {
+            return new Regex(translated, RegexOptions.CultureInvariant | RegexOptions.Compiled, Patience);
+        }
+        catch (ArgumentException exception)
+        {
+            throw source.Error($"is not a valid pattern ({exception.Message.TrimEnd('.')}); correct it");
+        }
+    }
+
     private void FindThroughStandIns(ReadOnlySpan<char> text, List<(int Start, int End)> matches)
     {
         char[] buffer = ArrayPool<char>.Shared.Rent(text.Length);
         int length = 0;
         foreach (Rune rune in text.EnumerateRunes())
         {
-            buffer[length++] = rune.IsBmp ? (char)rune.Value : _standIns[(int)Rune.GetUnicodeCategory(rune)];
+            buffer[length++] = _standIns.Of(rune);
         }
 
         int place = 0;      // in code points, and the same place in characters
@@ -87,31 +100,5 @@ internal sealed class RegexPattern : TextPattern
         }
 
         return offset;
-    }
-
-    private static char[] FindStandIns(RegexTranslator translator, JsonPart source)
-    {
-        char[] standIns = new char[(int)UnicodeCategory.OtherNotAssigned + 1];
-        for (int value = 0x80; value <= 0xFFFF; value++)
-        {
-            ref char standIn = ref standIns[(int)CharUnicodeInfo.GetUnicodeCategory((char)value)];
-            if (standIn == 0 && !translator.Mentions((char)value) && value is not (>= 0x24B6 and <= 0x24E9 or 0x200C or 0x200D))
-            {
-                standIn = (char)value;
-            }
-        }
-
-        // Every category has members above U+FFFF, save spaces, controls and surrogates.
-        for (UnicodeCategory category = 0; category <= UnicodeCategory.OtherNotAssigned; category++)
-        {
-            bool onlyBelow = category is UnicodeCategory.SpaceSeparator or UnicodeCategory.LineSeparator
-                or UnicodeCategory.ParagraphSeparator or UnicodeCategory.Control or UnicodeCategory.Surrogate;
-            if (standIns[(int)category] == 0 && !onlyBelow)
-            {
-                throw source.Error($"mentions every character of category {category}, which is not supported; use \\p{{…}} classes instead of ranges");
-            }
-        }
-
-        return standIns;
     }
 }

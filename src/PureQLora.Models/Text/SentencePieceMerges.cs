@@ -54,7 +54,7 @@ internal static class SentencePieceMerges
             UnknownId = model.UnknownId,
             FuseUnknown = true,
             ExtraCodePoints = extra,
-            CutsBeforeSpaceMark = codePoints.ContainsKey(BpeModel.SpaceMark) && BpeModel.CanCutBeforeSpaceMark(symbols.Keys),
+            Cuts = new WordCuts(codePoints.Keys, symbols.Keys),
         };
     }
 

@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace PureQLora.Models;
 
 /// <summary>Text as the pieces of a SentencePiece model spell it: spaces escaped, trimmed and prefixed as the model says.</summary>
@@ -20,13 +18,15 @@ internal sealed class SentencePieceNormalizer
     /// <summary>Normalizes a text.</summary>
     /// <param name="text">Text without lone surrogates.</param>
     /// <param name="prefix">Whether it may get the dummy prefix.</param>
-    public string Normalize(string text, bool prefix)
+    /// <param name="result">Takes the result, which is at most one character longer.</param>
+    /// <returns>Length of the result.</returns>
+    public int Normalize(ReadOnlySpan<char> text, bool prefix, Span<char> result)
     {
         bool trim = _model.RemoveExtraWhitespaces;
         int start = 0;
         if (trim)
         {
-            while (start < text.Length && text[start] == ' ' && MatchUserDefined(text, start) <= 1)
+            while (start < text.Length && text[start] == ' ' && MatchUserDefined(text[start..]) <= 1)
             {
                 start++;
             }
@@ -34,48 +34,45 @@ internal sealed class SentencePieceNormalizer
 
         if (start == text.Length)
         {
-            return "";
+            return 0;
         }
 
-        StringBuilder result = new(text.Length + 1);
+        int length = 0;
         if (prefix && _model.AddDummyPrefix)
         {
-            result.Append(_space);
+            result[length++] = _space;
         }
 
-        if (!trim)
+        if (trim)
         {
-            return result.Append(text).Replace(' ', _space).ToString();
+            return AppendWithoutExtraSpaces(text[start..], result, length);
         }
 
-        AppendWithoutExtraSpaces(text, start, result);
-        return result.ToString();
+        text.Replace(result[length..], ' ', _space);
+        return length + text.Length;
     }
 
-    private void AppendWithoutExtraSpaces(string text, int start, StringBuilder result)
+    private int AppendWithoutExtraSpaces(ReadOnlySpan<char> text, Span<char> result, int length)
     {
         // A user-defined piece is taken over whole: only spaces at its beginning go, and only after a space.
         bool afterSpace = true;
-        for (int i = start; i < text.Length;)
+        while (!text.IsEmpty)
         {
-            int length = Math.Max(1, MatchUserDefined(text, i));
-            ReadOnlySpan<char> part = text.AsSpan(i, length);
-            part = afterSpace ? part.TrimStart(' ') : part;
-            foreach (char character in part)
-            {
-                result.Append(character == ' ' ? _space : character);
-            }
-
+            int taken = Math.Max(1, MatchUserDefined(text));
+            ReadOnlySpan<char> part = afterSpace ? text[..taken].TrimStart(' ') : text[..taken];
+            part.Replace(result[length..], ' ', _space);
+            length += part.Length;
             afterSpace = part.IsEmpty ? afterSpace : part[^1] == ' ';
-            i += length;
+            text = text[taken..];
         }
 
-        while (result.Length > 0 && result[^1] == _space)
+        while (length > 0 && result[length - 1] == _space)
         {
-            result.Length--;
+            length--;
         }
+
+        return length;
     }
 
-    private int MatchUserDefined(string text, int start) =>
-        _userDefined.TryMatch(text.AsSpan(start), out int length, out _) ? length : 0;
+    private int MatchUserDefined(ReadOnlySpan<char> text) => _userDefined.TryMatch(text, out int length, out _) ? length : 0;
 }

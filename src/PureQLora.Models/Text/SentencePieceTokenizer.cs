@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 using PureQLora.Core;
 
@@ -62,19 +63,19 @@ public sealed class SentencePieceTokenizer : ITokenizer
     {
         ArgumentNullException.ThrowIfNull(text);
         text = WellFormedText.Repair(text);
-        List<int> ids = new((text.Length / 3) + 4);
-        ids.AddRange(addSpecial ? _prefix : []);
+        using IdBuffer ids = new((text.Length / 3) + 4);
+        ids.Add(addSpecial ? _prefix : []);
         int start = 0;
         while (parseSpecial && _special.TryFind(text, start, out int found, out int length, out int id))
         {
-            EncodePart(text[start..found], isFirst: start == 0, ids);
+            EncodePart(text.AsSpan(start, found - start), isFirst: start == 0, ids);
             ids.Add(id);
             start = found + length;
         }
 
-        EncodePart(start == 0 ? text : text[start..], isFirst: start == 0, ids);
-        ids.AddRange(addSpecial ? _suffix : []);
-        return [.. ids];
+        EncodePart(text.AsSpan(start), isFirst: start == 0, ids);
+        ids.Add(addSpecial ? _suffix : []);
+        return ids.Ids.ToArray();
     }
 
     /// <inheritdoc/>
@@ -126,9 +127,10 @@ public sealed class SentencePieceTokenizer : ITokenizer
         ? _model.Pieces[id]
         : throw new ArgumentOutOfRangeException(nameof(id), id, $"Token id {id} is outside the vocabulary, allowed is 0 to {VocabularySize - 1}.");
 
-    private void EncodePart(string part, bool isFirst, List<int> ids)
+    private void EncodePart(ReadOnlySpan<char> part, bool isFirst, IdBuffer ids)
     {
-        ReadOnlySpan<char> text = _normalizer.Normalize(part, isFirst);
+        char[] buffer = ArrayPool<char>.Shared.Rent(part.Length + 1);
+        ReadOnlySpan<char> text = buffer.AsSpan(0, _normalizer.Normalize(part, isFirst, buffer));
         while (_userDefined.TryFind(text, 0, out int found, out int length, out int id))
         {
             _bpe.Encode(text[..found], ids);
@@ -137,6 +139,7 @@ public sealed class SentencePieceTokenizer : ITokenizer
         }
 
         _bpe.Encode(text, ids);
+        ArrayPool<char>.Shared.Return(buffer);
     }
 
     private void AppendPiece(string piece, ref bool atStart, StringBuilder text)
@@ -155,7 +158,7 @@ public sealed class SentencePieceTokenizer : ITokenizer
         ReadOnlySpan<byte> rest = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(bytes);
         while (!rest.IsEmpty)
         {
-            bool valid = Rune.DecodeFromUtf8(rest, out Rune rune, out int consumed) == System.Buffers.OperationStatus.Done;
+            bool valid = Rune.DecodeFromUtf8(rest, out Rune rune, out int consumed) == OperationStatus.Done;
             text.Append(rune.ToString());
             rest = rest[(valid ? consumed : 1)..];
         }

@@ -6,11 +6,63 @@ namespace PureQLora.Models;
 /// <param name="invert">Whether matches and what lies between them change places.</param>
 internal sealed class SplitStep(TextPattern pattern, SplitBehavior behavior, bool invert = false) : PreTokenizerStep
 {
+    private readonly SequencePattern? _words = pattern as SequencePattern;
+
     /// <inheritdoc/>
-    public override void Split(in TextSegment segment, List<TextSegment> parts)
+    public override void Split(in TextSegment segment, IWordSink parts)
     {
+        if (behavior == SplitBehavior.Isolated && _words is not null)
+        {
+            HandOnWords(segment, parts, _words);
+            return;
+        }
+
         List<(int Start, int End)> matches = [];
         pattern.Find(segment.Span, matches);
+        if (behavior == SplitBehavior.Isolated)
+        {
+            HandOnAll(segment, parts, matches);
+        }
+        else
+        {
+            HandOnJoined(segment, parts, matches);
+        }
+    }
+
+    /// <summary>Words without gaps need no list.</summary>
+    private static void HandOnWords(in TextSegment segment, IWordSink parts, SequencePattern words)
+    {
+        ReadOnlySpan<char> text = segment.Span;
+        for (int start = 0, end; start < text.Length; start = end)
+        {
+            end = words.EndOfWord(text, start);
+            parts.Add(segment.Slice(start, end));
+        }
+    }
+
+    private static void HandOnAll(in TextSegment segment, IWordSink parts, List<(int Start, int End)> matches)
+    {
+        int done = 0;
+        foreach ((int start, int end) in matches)
+        {
+            HandOn(segment, parts, done, start);
+            HandOn(segment, parts, start, end);
+            done = end;
+        }
+
+        HandOn(segment, parts, done, segment.Length);
+    }
+
+    private static void HandOn(in TextSegment segment, IWordSink parts, int start, int end)
+    {
+        if (end > start)
+        {
+            parts.Add(segment.Slice(start, end));
+        }
+    }
+
+    private void HandOnJoined(in TextSegment segment, IWordSink parts, List<(int Start, int End)> matches)
+    {
         List<Piece> pieces = new((2 * matches.Count) + 1);
         int done = 0;
         foreach ((int start, int end) in matches)
@@ -41,7 +93,7 @@ internal sealed class SplitStep(TextPattern pattern, SplitBehavior behavior, boo
 
     private void Join(List<Piece> pieces)
     {
-        if (behavior is SplitBehavior.Removed or SplitBehavior.Isolated)
+        if (behavior == SplitBehavior.Removed)
         {
             return;
         }

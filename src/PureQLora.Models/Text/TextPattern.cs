@@ -7,7 +7,7 @@ internal abstract class TextPattern
     public abstract void Find(ReadOnlySpan<char> text, List<(int Start, int End)> matches);
 
     /// <summary>Replaces every match.</summary>
-    public string Replace(string text, string replacement)
+    public virtual string Replace(string text, string replacement)
     {
         List<(int Start, int End)> matches = [];
         Find(text, matches);
@@ -37,7 +37,7 @@ internal abstract class TextPattern
 
         part.AllowOnly("String", "Regex");
         return part.Optional("Regex") is JsonPart regex
-            ? new RegexPattern(regex.Text(), regex)
+            ? RegexPattern.Create(regex.Text(), regex)
             : new LiteralPattern(ReadLiteral(part.Required("String")));
     }
 

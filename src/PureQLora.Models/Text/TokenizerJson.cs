@@ -70,7 +70,9 @@ internal static class TokenizerJson
         string? unknown = part.OptionalText("unk_token");
         bool fallback = part.Flag("byte_fallback", false);
         List<Merge> merges = ReadMerges(part.Required("merges"), vocabulary);
-        return new BpeModel(FindCodePoints(vocabulary))
+        Dictionary<int, int> symbols = FindCodePoints(vocabulary);
+        bool ignoreMerges = part.Flag("ignore_merges", false);
+        return new BpeModel(symbols)
         {
             Merges = new MergeTable(merges),
             VocabularySize = vocabulary.Size,
@@ -78,9 +80,8 @@ internal static class TokenizerJson
             ByteIds = byteLevel || fallback ? FindBytes(part, vocabulary, byteLevel, fallback) : null,
             UnknownId = unknown is null ? null : vocabulary.Find(unknown) ?? throw part.Error($"has the unk_token '{unknown}', which its vocabulary does not hold"),
             FuseUnknown = part.Flag("fuse_unk", false),
-            WholeWords = part.Flag("ignore_merges", false) ? new Dictionary<string, int>(vocabulary.Ids, StringComparer.Ordinal) : null,
-            CutsBeforeSpaceMark = !byteLevel && vocabulary.Find(BpeModel.SpaceMark.ToString()) is not null
-                && BpeModel.CanCutBeforeSpaceMark(merges.Select(merge => vocabulary.Token(merge.Result)!)),
+            WholeWords = ignoreMerges ? new Dictionary<string, int>(vocabulary.Ids, StringComparer.Ordinal) : null,
+            Cuts = byteLevel || ignoreMerges ? null : new WordCuts(symbols.Keys, merges.Select(merge => vocabulary.Token(merge.Result)!)),
         };
     }
 

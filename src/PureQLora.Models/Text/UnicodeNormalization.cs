@@ -21,29 +21,52 @@ internal static class UnicodeNormalization
     private const int Syllables = Leads * Vowels * Tails;
 
     private static readonly Lazy<Tables> Data = new(ReadTables);
+    private static readonly Lazy<UnstableCodePoints>[] Unstable =      // by form
+        [.. Enumerable.Range(0, (int)NormalizationForm.FormKD + 1).Select(form => new Lazy<UnstableCodePoints>(() => FindUnstable((NormalizationForm)form)))];
 
     /// <summary>Brings a text without lone surrogates into a normalization form.</summary>
     public static string Normalize(string text, NormalizationForm form)
     {
-        bool compose = form is NormalizationForm.FormC or NormalizationForm.FormKC;
-        bool compatibility = form is NormalizationForm.FormKC or NormalizationForm.FormKD;
-
         // Below this no code point changes: the first compatibility mapping, decomposition and combining mark.
-        char firstToChange = compatibility ? '\u00A0' : compose ? '\u0300' : '\u00C0';
+        char firstToChange = IsCompatibility(form) ? '\u00A0' : IsComposed(form) ? '\u0300' : '\u00C0';
         if (text.AsSpan().IndexOfAnyInRange(firstToChange, '\uFFFF') < 0)
         {
             return text;
         }
 
+        UnstableCodePoints unstable = Unstable[(int)form].Value;
+        int from = unstable.Find(text, 0);
+        if (from == text.Length)
+        {
+            return text;
+        }
+
+        StringBuilder result = new(text.Length);
+        int done = 0;
+        for (; from < text.Length; from = unstable.Find(text, done))
+        {
+            // What cannot change begins a new piece, and the last of it may combine with what follows.
+            int start = from == done ? from : from - (char.IsLowSurrogate(text[from - 1]) ? 2 : 1);
+            int end = unstable.SkipFrom(text, from);
+            result.Append(text, done, start - done).Append(NormalizePiece(text.AsSpan(start, end - start), form));
+            done = end;
+        }
+
+        return result.Append(text, done, text.Length - done).ToString();
+    }
+
+    /// <summary>The same without looking for what need not change: every code point is taken apart, ordered and put together.</summary>
+    internal static string NormalizePiece(ReadOnlySpan<char> text, NormalizationForm form)
+    {
         List<int> codePoints = new(text.Length);
         foreach (Rune rune in text.EnumerateRunes())
         {
-            Decompose(rune.Value, compatibility, codePoints);
+            Decompose(rune.Value, IsCompatibility(form), codePoints);
         }
 
         Span<int> ordered = CollectionsMarshal.AsSpan(codePoints);
         Reorder(ordered);
-        int count = compose ? Compose(ordered) : ordered.Length;
+        int count = IsComposed(form) ? Compose(ordered) : ordered.Length;
         StringBuilder result = new(text.Length);
         foreach (int codePoint in ordered[..count])
         {
@@ -51,6 +74,28 @@ internal static class UnicodeNormalization
         }
 
         return result.ToString();
+    }
+
+    private static bool IsComposed(NormalizationForm form) => form is NormalizationForm.FormC or NormalizationForm.FormKC;
+
+    private static bool IsCompatibility(NormalizationForm form) => form is NormalizationForm.FormKC or NormalizationForm.FormKD;
+
+    /// <summary>Code points that change alone, or that what stands before them can change or move; all others begin a piece of their own.</summary>
+    private static UnstableCodePoints FindUnstable(NormalizationForm form)
+    {
+        Tables tables = Data.Value;
+        HashSet<int> seconds = IsComposed(form)
+            ? [.. tables.Compositions.Keys.Select(pair => pair.Second), .. Enumerable.Range(VowelBase, Vowels), .. Enumerable.Range(TailBase + 1, Tails - 1)]
+            : [];
+        IEnumerable<int> candidates = tables.Canonical.Keys.Concat(tables.Compatibility.Keys).Concat(tables.Classes.Keys).Concat(seconds)
+            .Concat(Enumerable.Range(SyllableBase, Syllables)).Distinct();
+        return new UnstableCodePoints(candidates.Where(codePoint =>
+        {
+            List<int> parts = [];
+            Decompose(codePoint, IsCompatibility(form), parts);
+            string alone = new Rune(codePoint).ToString();
+            return tables.Class(parts[0]) != 0 || seconds.Contains(parts[0]) || NormalizePiece(alone, form) != alone;
+        }));
     }
 
     private static void Decompose(int codePoint, bool compatibility, List<int> result)

@@ -6,7 +6,8 @@ internal static class WellFormedText
     /// <summary>The text with U+FFFD in place of every lone surrogate; the same string where there is none.</summary>
     public static string Repair(string text)
     {
-        for (int i = 0; i < text.Length; i++)
+        int first = text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF');
+        for (int i = first < 0 ? text.Length : first; i < text.Length; i++)
         {
             if (char.IsSurrogate(text[i]))
             {

@@ -29,7 +29,7 @@ public static class Pretraining
         ITokenizer tokenizer = TokenizerFile.Load(folder);
 
         SampleEncoder encoder = new(tokenizer) { MaxLength = MaxPositions, CompletionOnly = false };
-        TrainingData data = TrainingData.Create(generator.Distinct(options.Problems).Select(Example), encoder);
+        TrainingData data = TrainingData.Create(generator.Distinct(options.Problems).Select(Example), encoder, (backend as CpuBackend)?.Threads ?? 0);
         LlamaConfig config = Config(options);
         using LlamaModel model = new(config, new RandomWeights(config, options.Seed));
         model.MakeTrainable();

@@ -11,8 +11,11 @@ public sealed record RunData(TrainingData Training, IReadOnlyList<ProblemSet> Pr
     private const int LargestPool = 10_000_000;
 
     /// <summary>Reads or makes the data of a recipe.</summary>
+    /// <param name="recipe">The recipe.</param>
+    /// <param name="tokenizer">The model's tokenizer.</param>
+    /// <param name="threads">Threads that tokenise; 0 takes one a processor. The result does not depend on it.</param>
     /// <exception cref="UserErrorException">A file is not as it should be, or test problems are trained on.</exception>
-    public static RunData Load(Recipe recipe, ITokenizer tokenizer)
+    public static RunData Load(Recipe recipe, ITokenizer tokenizer, int threads = 0)
     {
         ArgumentNullException.ThrowIfNull(recipe);
         DataRecipe data = recipe.Data;
@@ -24,7 +27,7 @@ public sealed record RunData(TrainingData Training, IReadOnlyList<ProblemSet> Pr
             ProblemOverlap.Refuse(questions, set.Problems.Select(problem => problem.Question));
         }
 
-        return new RunData(TrainingData.Create(examples, encoder), sets);
+        return new RunData(TrainingData.Create(examples, encoder, threads), sets);
     }
 
     /// <summary>Token ids of the first training samples, for GPTQ.</summary>

@@ -26,10 +26,17 @@ public abstract class QLoraLinearTests : OpTests
 
     [Theory]
     [InlineData("Float32")]
+    [InlineData("BFloat16")]
     [InlineData("4,32")]
+    [InlineData("4,64")]
+    [InlineData("4,128")]
+    [InlineData("4,-1")]
+    [InlineData("4,48")]
+    [InlineData("8,64")]
     public void QLoraLinear_GivenBFloat16Precision_ShouldRoundOnlyTheOperands(string kind)
     {
-        foreach ((int tokens, int inDim, int outDim) in new[] { (3, 300, 33), (40, 136, 70) })
+        // Few and many rows; whole blocks of 128 codes and 512 inner elements, more than one of them, and what is left beside them.
+        foreach ((int tokens, int inDim, int outDim) in new[] { (3, 300, 33), (40, 136, 70), (70, 256, 128), (67, 640, 160), (130, 1101, 43) })
         {
             WeightMatrix weight = Weight(kind, outDim, inDim);
             double[] w = MatrixReference.Rounded(Values(weight));
@@ -169,9 +176,9 @@ public abstract class QLoraLinearTests : OpTests
     }
 }
 
-public abstract class CpuQLoraLinearTests(CpuTier level) : QLoraLinearTests, IDisposable
+public abstract class CpuQLoraLinearTests(CpuTier tier) : QLoraLinearTests, IDisposable
 {
-    private readonly CpuBackend _backend = CpuTiers.Open(level);
+    private readonly CpuBackend _backend = CpuTiers.Open(tier);
 
     protected override IBackend Backend => _backend;
 
@@ -182,8 +189,14 @@ public abstract class CpuQLoraLinearTests(CpuTier level) : QLoraLinearTests, IDi
     }
 }
 
+public sealed class CpuScalarQLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Scalar);
+
 public sealed class CpuVector128QLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Vector128);
 
-public sealed class CpuVector256QLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Avx2);
+public sealed class CpuAvx2QLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Avx2);
 
-public sealed class CpuVector512QLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Avx512);
+public sealed class CpuAvx512QLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Avx512);
+
+public sealed class CpuAvx512BFloat16QLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Avx512BFloat16);
+
+public sealed class CpuAmxQLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Amx);

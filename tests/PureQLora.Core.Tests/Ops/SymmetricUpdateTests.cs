@@ -3,6 +3,7 @@ namespace PureQLora.Core.Tests;
 public sealed class SymmetricUpdateTests
 {
     [Theory]
+    [InlineData(CpuTier.Scalar)]
     [InlineData(CpuTier.Vector128)]
     [InlineData(CpuTier.Avx2)]
     [InlineData(CpuTier.Avx512)]
@@ -52,6 +53,7 @@ public sealed class SymmetricUpdateTests
     }
 
     [Theory]
+    [InlineData(CpuTier.Scalar)]
     [InlineData(CpuTier.Vector128)]
     [InlineData(CpuTier.Avx2)]
     [InlineData(CpuTier.Avx512)]

@@ -70,6 +70,7 @@ public sealed class GptqPropertyTests
     });
 
     [Theory]
+    [InlineData(CpuTier.Scalar)]
     [InlineData(CpuTier.Vector128)]
     [InlineData(CpuTier.Avx2)]
     [InlineData(CpuTier.Avx512)]

@@ -179,6 +179,15 @@ public sealed class BytePairTokenizerTests
     private static string Words(string preTokenizer, string text)
     {
         PreTokenizer read = PreTokenizer.Read(JsonPart.Parse(System.Text.Encoding.UTF8.GetBytes(preTokenizer), "test"));
-        return string.Join('|', read.Split(new TextSegment(text, 0, text.Length, IsFirst: true)).Select(word => word.Span.ToString()));
+        WordList words = new();
+        read.Split(new TextSegment(text, 0, text.Length, IsFirst: true), words);
+        return string.Join('|', words.Words);
+    }
+
+    private sealed class WordList : IWordSink
+    {
+        public List<string> Words { get; } = [];
+
+        public void Add(in TextSegment word) => Words.Add(word.Span.ToString());
     }
 }

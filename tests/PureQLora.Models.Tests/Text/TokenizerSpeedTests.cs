@@ -39,6 +39,25 @@ public sealed class TokenizerSpeedTests
     [InlineData("spm600/tokenizer.json")]
     [InlineData("spm600/tokenizer.model")]
     [InlineData("bpe800/tokenizer.json")]
+    [InlineData("llama3style/tokenizer.json")]
+    public void Encode_GivenAMillionCharactersWithoutASpace_ShouldTakeLinearTime(string file)
+    {
+        // About a tenth of this on an idle machine; a quadratic step would take hours.
+        TimeSpan bound = TimeSpan.FromSeconds(10);
+        ITokenizer tokenizer = TokenizerFile.Load(RepositoryPaths.Fixture("text", "tokenizers", file));
+        Random random = new(4);
+        foreach (string text in (string[])[new('e', 1_000_000), string.Create(1_000_000, random, static (text, random) => random.GetItems("etaoinshr", text)), new(' ', 1_000_000), new('<', 1_000_000)])
+        {
+            int[] ids = [];
+            Assert.InRange(BestOfThree(() => ids = tokenizer.Encode(text)), TimeSpan.Zero, bound);
+            Assert.Equal(text, tokenizer.Decode(ids));
+        }
+    }
+
+    [Theory]
+    [InlineData("spm600/tokenizer.json")]
+    [InlineData("spm600/tokenizer.model")]
+    [InlineData("bpe800/tokenizer.json")]
     public void StreamingDecoder_GivenManyIds_ShouldNotSlowDown(string file)
     {
         ITokenizer tokenizer = TokenizerFile.Load(RepositoryPaths.Fixture("text", "tokenizers", file));
@@ -54,12 +73,16 @@ public sealed class TokenizerSpeedTests
         }
     }
 
-    [Fact]
-    public void Encode_GivenManyThreads_ShouldGiveTheSameIds()
+    [Theory]
+    [InlineData("spm600/tokenizer.json")]
+    [InlineData("spm600/tokenizer.model")]
+    [InlineData("bpe800/tokenizer.json")]
+    [InlineData("llama3style/tokenizer.json")]
+    public void Encode_GivenManyThreads_ShouldGiveTheSameIds(string file)
     {
-        ITokenizer tokenizer = TokenizerFile.Load(RepositoryPaths.Fixture("text", "tokenizers", "bpe800"));
+        ITokenizer tokenizer = TokenizerFile.Load(RepositoryPaths.Fixture("text", "tokenizers", file));
         string[] texts = [.. Enumerable.Range(0, 200).Select(seed => RandomWords(new Random(seed), 50))];
-        ITokenizer alone = TokenizerFile.Load(RepositoryPaths.Fixture("text", "tokenizers", "bpe800"));
+        ITokenizer alone = TokenizerFile.Load(RepositoryPaths.Fixture("text", "tokenizers", file));
         int[][] expected = [.. texts.Select(text => alone.Encode(text))];
         int[][] actual = new int[texts.Length][];
         Parallel.For(0, texts.Length, new ParallelOptions { MaxDegreeOfParallelism = 8 }, index => actual[index] = tokenizer.Encode(texts[index]));

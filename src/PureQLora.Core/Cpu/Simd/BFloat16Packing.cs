@@ -26,6 +26,7 @@ internal static unsafe class BFloat16Packing
     }
 
     /// <summary>Left rows that run across the inner dimension: pairs of stored rows, transposed.</summary>
+    [SkipLocalsInit]
     public static void TransposeRows(in MatrixSource source, long row, int rows, long inner, int depth, byte* target, float* buffer)
     {
         Vector512<uint>* square = stackalloc Vector512<uint>[Square];
@@ -40,12 +41,13 @@ internal static unsafe class BFloat16Packing
                     square[pair] = pair < pairs ? Pair(source, inner + p + (2 * pair), depth - p - (2 * pair), row + first, count, buffer) : default;
                 }
 
-                Transpose(square, target + (first * BFloat16Panels.LeftStride) + (p * sizeof(ushort)), BFloat16Panels.LeftStride, count);
+                StoreTransposed(square, target + (first * BFloat16Panels.LeftStride) + (p * sizeof(ushort)), BFloat16Panels.LeftStride, count);
             }
         }
     }
 
     /// <summary>Right columns that run along the inner dimension: transposed, 16 at a time.</summary>
+    [SkipLocalsInit]
     public static void TransposePanels(in MatrixSource source, long column, int columns, long inner, int depth, byte* target, float* buffer)
     {
         if (source.Quantized4(out QuantizedNibbles nibbles) && nibbles.TryTransposePanels(column, columns, inner, depth, target))
@@ -70,7 +72,7 @@ internal static unsafe class BFloat16Packing
                     square[r] = Narrow(rows[r], length);
                 }
 
-                Transpose(square, panel + (start / 2 * BFloat16Panels.PairBytes), BFloat16Panels.PairBytes, (length + 1) / 2);
+                StoreTransposed(square, panel + (start / 2 * BFloat16Panels.PairBytes), BFloat16Panels.PairBytes, (length + 1) / 2);
             }
         }
     }
@@ -115,13 +117,11 @@ internal static unsafe class BFloat16Packing
 
     /// <summary>Up to 32 floats as 16 pairs; zeros behind them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<uint> Narrow(float* source, int count)
-    {
-        if (count >= 32)
-        {
-            return Narrow(Vector512.Load(source), Vector512.Load(source + 16));
-        }
+    private static Vector512<uint> Narrow(float* source, int count) =>
+        count >= 32 ? Narrow(Vector512.Load(source), Vector512.Load(source + 16)) : NarrowPadded(source, count);
 
+    private static Vector512<uint> NarrowPadded(float* source, int count)
+    {
         float* padded = stackalloc float[32];
         new Span<float>(padded, 32).Clear();
         new Span<float>(source, count).CopyTo(new Span<float>(padded, 32));
@@ -143,12 +143,17 @@ internal static unsafe class BFloat16Packing
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<uint> Interleave(float* even, float* odd, int count)
     {
-        if (count >= Square)
+        if (count < Square)
         {
-            Vector512<uint> upper = odd is null ? default : Rounded(Vector512.Load(odd)) & Vector512.Create(0xFFFF0000u);
-            return Vector512.ShiftRightLogical(Rounded(Vector512.Load(even)), 16) | upper;
+            return InterleavePadded(even, odd, count);
         }
 
+        Vector512<uint> upper = odd is null ? default : Rounded(Vector512.Load(odd)) & Vector512.Create(0xFFFF0000u);
+        return Vector512.ShiftRightLogical(Rounded(Vector512.Load(even)), 16) | upper;
+    }
+
+    private static Vector512<uint> InterleavePadded(float* even, float* odd, int count)
+    {
         float* padded = stackalloc float[2 * Square];
         new Span<float>(padded, 2 * Square).Clear();
         new Span<float>(even, count).CopyTo(new Span<float>(padded, Square));
@@ -171,9 +176,27 @@ internal static unsafe class BFloat16Packing
         return Vector512.ConditionalSelect(Vector512.Equals(value, value).AsUInt32(), rounded, bits | Vector512.Create(0x400000u));
     }
 
-    /// <summary>Stores the columns of a 16 × 16 square as rows.</summary>
+    /// <summary>Stores the first columns of a 16 × 16 square as rows.</summary>
+    private static void StoreTransposed(Vector512<uint>* square, byte* target, long stride, int count)
+    {
+        if (count >= Square)
+        {
+            Transpose(square, target, 4 * stride, stride);
+            return;
+        }
+
+        byte* rows = stackalloc byte[Square * 64];
+        Transpose(square, rows, 4 * 64, 64);
+        for (int i = 0; i < count; i++)
+        {
+            Vector512.Load(rows + (i * 64)).Store(target + (i * stride));
+        }
+    }
+
+    /// <summary>Stores the columns of a 16 × 16 square as rows: column 4 · l + k at l · <paramref name="lane"/> + k · <paramref name="step"/> bytes.</summary>
+    [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Transpose(Vector512<uint>* square, byte* target, long stride, int count)
+    public static void Transpose(Vector512<uint>* square, byte* target, long lane, long step)
     {
         Vector512<uint>* quads = stackalloc Vector512<uint>[Square];
         for (int i = 0; i < Square; i += 4)
@@ -189,24 +212,14 @@ internal static unsafe class BFloat16Packing
             quads[12 + (i / 4)] = Avx512F.UnpackHigh(highAb, highCd).AsUInt32();
         }
 
-        for (int k = 0; k < 4; k++)
+        for (int k = 0; k < 4; k++, quads += 4, target += step)
         {
-            (Vector512<uint> a, Vector512<uint> b, Vector512<uint> c, Vector512<uint> d) = (quads[4 * k], quads[(4 * k) + 1], quads[(4 * k) + 2], quads[(4 * k) + 3]);
-            Vector512<uint> lowAb = Avx512F.Shuffle4x128(a, b, 0b01_00_01_00), highAb = Avx512F.Shuffle4x128(a, b, 0b11_10_11_10);
-            Vector512<uint> lowCd = Avx512F.Shuffle4x128(c, d, 0b01_00_01_00), highCd = Avx512F.Shuffle4x128(c, d, 0b11_10_11_10);
-            StoreRow(Avx512F.Shuffle4x128(lowAb, lowCd, 0b10_00_10_00), target, stride, k, count);
-            StoreRow(Avx512F.Shuffle4x128(lowAb, lowCd, 0b11_01_11_01), target, stride, 4 + k, count);
-            StoreRow(Avx512F.Shuffle4x128(highAb, highCd, 0b10_00_10_00), target, stride, 8 + k, count);
-            StoreRow(Avx512F.Shuffle4x128(highAb, highCd, 0b11_01_11_01), target, stride, 12 + k, count);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StoreRow(Vector512<uint> row, byte* target, long stride, int index, int count)
-    {
-        if (index < count)
-        {
-            row.Store((uint*)(target + (index * stride)));
+            Vector512<uint> lowAb = Avx512F.Shuffle4x128(quads[0], quads[1], 0b01_00_01_00), highAb = Avx512F.Shuffle4x128(quads[0], quads[1], 0b11_10_11_10);
+            Vector512<uint> lowCd = Avx512F.Shuffle4x128(quads[2], quads[3], 0b01_00_01_00), highCd = Avx512F.Shuffle4x128(quads[2], quads[3], 0b11_10_11_10);
+            Avx512F.Shuffle4x128(lowAb, lowCd, 0b10_00_10_00).Store((uint*)target);
+            Avx512F.Shuffle4x128(lowAb, lowCd, 0b11_01_11_01).Store((uint*)(target + lane));
+            Avx512F.Shuffle4x128(highAb, highCd, 0b10_00_10_00).Store((uint*)(target + (2 * lane)));
+            Avx512F.Shuffle4x128(highAb, highCd, 0b11_01_11_01).Store((uint*)(target + (3 * lane)));
         }
     }
 }

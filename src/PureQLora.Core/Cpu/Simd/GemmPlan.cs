@@ -12,10 +12,13 @@ internal readonly struct GemmPlan<TFormat>
     private const long EnoughItems = 16;
 
     /// <summary>Panels that one item packs at once: rows of a right operand that lie across are then read in pieces of a useful length.</summary>
-    private const long MostPanels = 8;
+    private const long MostPanels = 4;
 
     /// <summary>Left panels that a packed right panel is used for at least, or packing it is what costs.</summary>
     private const long FewestUses = 8;
+
+    /// <summary>Rows whose sums one item keeps in its cache.</summary>
+    private const long MostRows = 512;
 
     /// <summary>Bytes of packed left rows at once.</summary>
     private const long LeftBudget = 24L << 20;
@@ -34,7 +37,8 @@ internal readonly struct GemmPlan<TFormat>
         Panels = (int)Math.Clamp(panels / EnoughItems, 1, MostPanels);
         long across = (panels + Panels - 1) / Panels;
         long down = Math.Clamp(Math.Min(problem.M, RowBlock) / (FewestUses * TFormat.TallestRows), 1, (EnoughItems + across - 1) / across);
-        RowGroup = down == 1 ? RowBlock : Math.Max(1, Math.Min(problem.M, RowBlock) / down / unit) * unit;
+        down = Math.Max(down, Math.Min(problem.M, RowBlock) / MostRows);
+        RowGroup = Math.Max(1, Math.Min(problem.M, RowBlock) / down / unit) * unit;
     }
 
     /// <summary>Rows between two places where a panel is sure to start.</summary>

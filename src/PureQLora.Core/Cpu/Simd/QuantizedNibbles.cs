@@ -38,6 +38,7 @@ internal readonly unsafe struct QuantizedNibbles
     }
 
     /// <summary>Packs weight rows as right columns (forward); false where the piece is not made of whole blocks.</summary>
+    [SkipLocalsInit]
     public bool TryTransposePanels(long row, int rows, long inner, int depth, byte* target)
     {
         if (inner % Block != 0 || depth % Block != 0)
@@ -60,7 +61,9 @@ internal readonly unsafe struct QuantizedNibbles
 
                 for (int i = 0; i < 4; i++)
                 {
-                    StorePairs(squares + (i * Square), panel, i);
+                    int firstPair = ((i & 1) * 8) + (i >> 1);
+                    BFloat16Packing.Transpose(
+                        squares + (i * Square), panel + (firstPair * BFloat16Panels.PairBytes), 16 * BFloat16Panels.PairBytes, 2 * BFloat16Panels.PairBytes);
                 }
             }
         }
@@ -91,7 +94,7 @@ internal readonly unsafe struct QuantizedNibbles
     /// <summary>128 values of a row as pairs: four vectors, 16 apart in <paramref name="squares"/>.</summary>
     /// <remarks>
     /// Lane l of the vectors holds columns 32l …; in order: pairs (0, 1), (4, 5), (8, 9), (12, 13); the same from 16 on; pairs (2, 3),
-    /// (6, 7), …; the same from 18 on. <see cref="StorePairs"/> puts them in order, which costs nothing.
+    /// (6, 7), …; the same from 18 on. The transposition puts them in order, which costs nothing.
     /// </remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void PairsAlongRow(long row, long column, Vector512<uint>* squares)
@@ -101,19 +104,6 @@ internal readonly unsafe struct QuantizedNibbles
         squares[Square] = Avx512BW.UnpackHigh(v0, v1).AsUInt32();
         squares[2 * Square] = Avx512BW.UnpackLow(v2, v3).AsUInt32();
         squares[3 * Square] = Avx512BW.UnpackHigh(v2, v3).AsUInt32();
-    }
-
-    /// <summary>Transposes what <see cref="PairsAlongRow"/> made of 16 rows into its places.</summary>
-    private static void StorePairs(Vector512<uint>* square, byte* panel, int part)
-    {
-        byte* rows = stackalloc byte[Square * 64];
-        BFloat16Packing.Transpose(square, rows, 64, Square);
-        int offset = ((part & 1) * 8) + (part >> 1);
-        for (int i = 0; i < Square; i++)
-        {
-            int pair = (16 * (i >> 2)) + (2 * (i & 3)) + offset;
-            Vector512.Load(rows + (i * 64)).Store(panel + (pair * BFloat16Panels.PairBytes));
-        }
     }
 
     /// <summary>128 columns of two rows as pairs, 32 columns a panel.</summary>
