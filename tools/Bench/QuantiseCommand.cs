@@ -17,7 +17,7 @@ internal static class QuantiseCommand
     private static readonly Option<int> Length = new("--length") { Description = "Tokens of a sample.", DefaultValueFactory = _ => 512 };
     private static readonly Option<int> Bits = new("--bits") { Description = "Bits of a weight: 2, 3, 4 or 8.", DefaultValueFactory = _ => 4 };
     private static readonly Option<int> GroupSize = new("--group-size") { Description = "Inputs that share a scale; -1: one group a row.", DefaultValueFactory = _ => 128 };
-    private static readonly Option<Precision> CalibrationPrecision = CommonOptions.PrecisionOption();
+    private static readonly Option<Precision?> CalibrationPrecision = CommonOptions.PrecisionOption();
     private static readonly Option<int> Threads = CommonOptions.Threads();
 
     public static Command Create()
@@ -42,7 +42,7 @@ internal static class QuantiseCommand
         {
             Bits = result.GetValue(Bits),
             GroupSize = result.GetValue(GroupSize),
-            CalibrationPrecision = result.GetValue(CalibrationPrecision),
+            CalibrationPrecision = result.GetValue(CalibrationPrecision) ?? Precision.Float32,
         };
         options.Validate();
         using CpuBackend backend = CommonOptions.CreateBackend("cpu", result.GetValue(Threads));
