@@ -20,6 +20,7 @@ internal unsafe struct AttentionProblem
     public int Window;
     public long SegmentStride;
     public float Scale;
+    public bool Rounds;             // operands of products to bfloat16
 
     public AttentionProblem(Tensor q, Tensor k, Tensor v, AttentionMask mask, float scale, Tensor y, Tensor logSumExp)
     {

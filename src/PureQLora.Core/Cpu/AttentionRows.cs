@@ -22,31 +22,39 @@ internal unsafe struct AttentionRows<TLanes, TVector>
     /// <param name="problem">The call.</param>
     /// <param name="pair">Batch entry and key-value head.</param>
     /// <param name="first">First row.</param>
-    /// <param name="lanes">Room for 2 · Width integers.</param>
-    public AttentionRows(AttentionProblem* problem, int pair, long first, int* lanes)
+    /// <param name="width">Lanes of the tile, a multiple of a vector's.</param>
+    /// <param name="lanes">Room for 2 · width integers.</param>
+    public AttentionRows(AttentionProblem* problem, int pair, long first, int width, int* lanes)
     {
-        int width = AttentionProducts<TLanes, TVector>.Width;
         _problem = problem;
-        (Pair, First) = (pair, first);
+        (Pair, First, Width) = (pair, first, width);
         Count = (int)Math.Min(width, problem->Rows - first);
         _keySegments = problem->SegmentsOf(pair);
         _indices = lanes;
         _segments = lanes + width;
         (_firstIndex, _lastIndex) = (problem->RowIndex(first), problem->RowIndex(first + Count - 1));
         (_lowestSegment, _highestSegment) = (int.MaxValue, int.MinValue);
+        (int index, int member, int group) = (_firstIndex, (int)(first % problem->Group), problem->Group);
         for (int lane = 0; lane < width; lane++)
         {
-            // Lanes without a row repeat the last one: they compute something finite that nobody reads.
-            int index = problem->RowIndex(first + Math.Min(lane, Count - 1));
             int segment = _keySegments is null ? 0 : _keySegments[index];
             (_indices[lane], _segments[lane]) = (index, segment);
             (_lowestSegment, _highestSegment) = (Math.Min(_lowestSegment, segment), Math.Max(_highestSegment, segment));
+
+            // Lanes without a row repeat the last one: they compute something finite that nobody reads.
+            if (lane < Count - 1 && ++member == group)
+            {
+                (index, member) = (index + 1, 0);
+            }
         }
     }
 
     public readonly int Pair { get; }
 
     public readonly long First { get; }
+
+    /// <summary>Lanes.</summary>
+    public readonly int Width { get; }
 
     /// <summary>Rows in use.</summary>
     public readonly int Count { get; }
@@ -83,13 +91,16 @@ internal unsafe struct AttentionRows<TLanes, TVector>
     /// <summary>Sets scores [count, Width] to −∞ where the row does not see the key.</summary>
     public readonly void Mask(float* scores, int key, int count)
     {
-        int half = TLanes.Count;
-        for (int i = 0; i < count; i++)
+        // Without segments, and inside the window, only keys behind the first row's are hidden from anyone.
+        bool onlyLater = _keySegments is null && _lastIndex - key < _problem->Window;
+        for (int i = onlyLater ? Math.Max(0, _firstIndex + 1 - key) : 0; i < count; i++)
         {
             int segment = _keySegments is null ? 0 : _keySegments[key + i];
-            float* s = scores + (i * 2 * half);
-            TLanes.Store(TLanes.MaskInvisible(TLanes.Load(s), _indices, _segments, key + i, segment, _problem->Window), s);
-            TLanes.Store(TLanes.MaskInvisible(TLanes.Load(s + half), _indices + half, _segments + half, key + i, segment, _problem->Window), s + half);
+            for (int lane = 0; lane < Width; lane += TLanes.Count)
+            {
+                float* s = scores + (i * Width) + lane;
+                TLanes.Store(TLanes.MaskInvisible(TLanes.Load(s), _indices + lane, _segments + lane, key + i, segment, _problem->Window), s);
+            }
         }
     }
 
@@ -109,10 +120,27 @@ internal unsafe struct AttentionRows<TLanes, TVector>
         }
     }
 
-    /// <summary>columns[d, lane] = factor · source[row, d]; lanes without a row are 0.</summary>
+    /// <summary>First element of each row in q, y and their gradients; −1 in lanes without one.</summary>
+    public readonly void LoadOffsets(long* offsets)
+    {
+        // Heads of a group stand side by side; from the last of them it is the other groups' elements to the next query.
+        (int member, int group) = ((int)(First % _problem->Group), _problem->Group);
+        long offset = _problem->RowOffset(Pair, First);
+        for (int lane = 0; lane < Width; lane++)
+        {
+            offsets[lane] = lane < Count ? offset : -1;
+            offset += _problem->HeadDim;
+            if (++member == group)
+            {
+                (offset, member) = (offset + ((long)(_problem->Heads - group) * _problem->HeadDim), 0);
+            }
+        }
+    }
+
+    /// <summary>columns[d, lane] = factor · source[row, d], rounded where the call rounds; lanes without a row are 0.</summary>
     public readonly void LoadColumns(float* source, float factor, float* columns)
     {
-        int width = 2 * TLanes.Count;
+        int width = Width;
         int depth = _problem->HeadDim;
         if (Count < width)
         {
@@ -127,9 +155,14 @@ internal unsafe struct AttentionRows<TLanes, TVector>
                 columns[(d * width) + lane] = factor * row[d];
             }
         }
+
+        if (_problem->Rounds)
+        {
+            BFloat16Vectors.Round(columns, columns, depth * width);
+        }
     }
 
-    /// <summary>rows[row, d] = factor · source[row, d], padded with 0 to <paramref name="padded"/> elements.</summary>
+    /// <summary>rows[row, d] = factor · source[row, d], rounded where the call rounds, padded with 0 to <paramref name="padded"/> elements.</summary>
     public readonly void LoadRows(float* source, float factor, int padded, float* rows)
     {
         int depth = _problem->HeadDim;
@@ -141,6 +174,11 @@ internal unsafe struct AttentionRows<TLanes, TVector>
             {
                 rows[(lane * padded) + d] = factor * row[d];
             }
+        }
+
+        if (_problem->Rounds)
+        {
+            BFloat16Vectors.Round(rows, rows, Count * padded);
         }
     }
 }

@@ -6,7 +6,7 @@ namespace PureQLora.Core;
 public sealed unsafe partial class CpuBackend
 {
     /// <inheritdoc/>
-    public void CausalAttentionForward(Tensor q, Tensor k, Tensor v, AttentionMask mask, float scale, Tensor y, Tensor logSumExp)
+    public void CausalAttentionForward(Tensor q, Tensor k, Tensor v, AttentionMask mask, float scale, Tensor y, Tensor logSumExp, Precision precision)
     {
         AttentionProblem problem = new(q, k, v, mask, scale, y, logSumExp);
         // Scalar code has no lanes to run along a head; its tiles of two rows are never empty.
@@ -15,6 +15,15 @@ public sealed unsafe partial class CpuBackend
             AttentionDecode(&problem);
             return;
         }
+
+        problem.Rounds = precision == Precision.BFloat16;
+        if (problem.Rounds && _tier >= CpuTier.Avx512BFloat16)
+        {
+            AttentionForwardBFloat16(&problem);
+            return;
+        }
+
+        using Scratch rounded = RoundKeys(&problem);
 
         switch (VectorBits)
         {
@@ -30,6 +39,37 @@ public sealed unsafe partial class CpuBackend
             default:
                 AttentionForward<Lanes128, Vector128<float>>(&problem);
                 break;
+        }
+    }
+
+    /// <summary>Where the products round, replaces keys and values by rounded copies; the rest is rounded as it is loaded.</summary>
+    private Scratch RoundKeys(AttentionProblem* problem)
+    {
+        long stride = problem->KeyValueHeads * (long)problem->HeadDim;
+        long length = problem->Batch * problem->Capacity * stride;
+        Scratch copies = Scratch.Rent(problem->Rounds ? 2 * length : 0);
+        if (problem->Rounds)
+        {
+            RoundKeysBody body = new(problem->K, problem->V, copies.Floats, copies.Floats + length, problem->KeyCount, problem->Capacity, stride);
+            _pool.For((long)problem->Batch * problem->KeyCount, RowGrain(2 * stride), ref body);
+            problem->K = copies.Floats;
+            problem->V = copies.Floats + length;
+        }
+
+        return copies;
+    }
+
+    /// <summary>One item is a valid key of one batch entry.</summary>
+    private readonly struct RoundKeysBody(float* k, float* v, float* roundedK, float* roundedV, int keyCount, int capacity, long stride) : IParallelRange
+    {
+        public void Run(long start, long end)
+        {
+            for (long item = start; item < end; item++)
+            {
+                long offset = ((item / keyCount * capacity) + (item % keyCount)) * stride;
+                BFloat16Vectors.Round(k + offset, roundedK + offset, stride);
+                BFloat16Vectors.Round(v + offset, roundedV + offset, stride);
+            }
         }
     }
 
@@ -57,7 +97,7 @@ public sealed unsafe partial class CpuBackend
             {
                 // The last rows see the most keys; they go first, so that no thread is left alone with them.
                 long tile = tiles - 1 - (item / problem->Pairs);
-                AttentionRows<TLanes, TVector> rows = new(problem, (int)(item % problem->Pairs), tile * width, (int*)scratch.Floats);
+                AttentionRows<TLanes, TVector> rows = new(problem, (int)(item % problem->Pairs), tile * width, width, (int*)scratch.Floats);
                 Tile(rows, scratch.Floats + (2 * width));
             }
         }
@@ -97,6 +137,11 @@ public sealed unsafe partial class CpuBackend
 
                 Accumulate(scores, count, maxima, sums, factors);
                 Accumulate(scores + TLanes.Count, count, maxima + TLanes.Count, sums + TLanes.Count, factors + TLanes.Count);
+                if (problem->Rounds)
+                {
+                    BFloat16Vectors.Round(scores, scores, count * width);
+                }
+
                 AttentionProducts<TLanes, TVector>.Combine(v + (key * stride), stride, count, depth, scores, factors, output);
             }
 

@@ -5,15 +5,20 @@ namespace PureQLora.Core;
 
 public sealed unsafe partial class CpuBackend
 {
-    /// <summary>Tasks that backward has at least, where the sequence is long enough: more processors than this find no work.</summary>
-    private const int AttentionBackwardTasks = 16;
-
     /// <inheritdoc/>
     public void CausalAttentionBackward(
-        Tensor dy, Tensor q, Tensor k, Tensor v, AttentionMask mask, float scale, Tensor y, Tensor logSumExp, Tensor? dq, Tensor? dk, Tensor? dv)
+        Tensor dy, Tensor q, Tensor k, Tensor v, AttentionMask mask, float scale, Tensor y, Tensor logSumExp, GradientTarget dq, Tensor? dk, Tensor? dv, Precision precision)
     {
         AttentionProblem problem = new(q, k, v, mask, scale, y, logSumExp);
-        AttentionGradients gradients = new() { Dy = Floats(dy), Dq = Floats(dq), Dk = Floats(dk), Dv = Floats(dv) };
+        problem.Rounds = precision == Precision.BFloat16 && problem.Rows > AttentionDecodeRows;
+        AttentionGradients gradients = new() { Dy = Floats(dy), Dq = Floats(dq.Tensor), AddsDq = dq.Accumulate, Dk = Floats(dk), Dv = Floats(dv) };
+        if (problem.Rounds && _tier >= CpuTier.Avx512BFloat16)
+        {
+            AttentionBackwardBFloat16(&problem, gradients);
+            return;
+        }
+
+        using Scratch rounded = RoundKeys(&problem);
         switch (VectorBits)
         {
             case 512:
@@ -42,37 +47,21 @@ public sealed unsafe partial class CpuBackend
             return;
         }
 
-        // The rows of a pair are cut into parts; each part sums its own share of dk and dv, and the shares are added in order.
-        gradients.Parts = Math.Min(tiles, (AttentionBackwardTasks + problem->Pairs - 1) / problem->Pairs);
-        gradients.TilesPerPart = (tiles + gradients.Parts - 1) / gradients.Parts;
-        gradients.Tiles = tiles;
-        gradients.Padded = (problem->HeadDim + width - 1) / width * width;
-        gradients.ShareLength = (long)problem->KeyCount * gradients.Padded;
-        bool keys = gradients.Dk is not null || gradients.Dv is not null;
-        using Scratch shares = Scratch.Rent(keys ? 2 * gradients.ShareLength * gradients.Parts * problem->Pairs : 0);
+        gradients.Cut(problem, tiles, (problem->HeadDim + width - 1) / width * width);
+        using Scratch shares = Scratch.Rent(gradients.SharesLength(problem));
         gradients.Shares = shares.Floats;
         AttentionBackwardBody<TLanes, TVector> body = new(problem, gradients);
         _pool.For(problem->Pairs * gradients.Parts, 1, ref body);
-        if (keys)
+        AddShares(problem, gradients);
+    }
+
+    private void AddShares(AttentionProblem* problem, AttentionGradients gradients)
+    {
+        if (gradients.NeedsShares)
         {
             AttentionSharesBody sum = new(problem, gradients);
             _pool.For((long)problem->Pairs * problem->KeyCount, RowGrain(2 * gradients.Parts * problem->HeadDim), ref sum);
         }
-    }
-
-    /// <summary>Gradients of an attention call and how the work on them is cut.</summary>
-    private struct AttentionGradients
-    {
-        public float* Dy;               // [batch, seq, heads, headDim]
-        public float* Dq;               // [batch, seq, heads, headDim], or null
-        public float* Dk;               // [batch, capacity, kvHeads, headDim], or null
-        public float* Dv;               // [batch, capacity, kvHeads, headDim], or null
-        public float* Shares;           // [pairs, parts, 2, keyCount, padded]: dk, dv
-        public long Parts;
-        public long TilesPerPart;
-        public long Tiles;
-        public long ShareLength;
-        public int Padded;
     }
 
     /// <summary>One item is a part of the rows of one pair.</summary>
@@ -89,27 +78,14 @@ public sealed unsafe partial class CpuBackend
             using Scratch scratch = Scratch.Rent((5L * width) + (3 * columns) + (2 * packed) + (2 * tile));
             for (long item = start; item < end; item++)
             {
-                // The last part sees the most keys and goes first.
-                long part = gradients.Parts - 1 - (item / problem->Pairs);
-                int pair = (int)(item % problem->Pairs);
-                float* dk = gradients.Shares + (2 * gradients.ShareLength * ((pair * gradients.Parts) + part));
-                float* dv = dk + gradients.ShareLength;
-                if (gradients.Shares is not null)
+                (int pair, long first, long last) = gradients.Begin(item, problem->Pairs, out float* dk, out float* dv);
+                for (long t = first; t < last; t++)
                 {
-                    Clear(dk, 2 * gradients.ShareLength);
-                }
-
-                long last = Math.Min(gradients.Tiles, (part + 1) * gradients.TilesPerPart);
-                for (long t = part * gradients.TilesPerPart; t < last; t++)
-                {
-                    AttentionRows<TLanes, TVector> rows = new(problem, pair, t * width, (int*)scratch.Floats);
+                    AttentionRows<TLanes, TVector> rows = new(problem, pair, t * width, width, (int*)scratch.Floats);
                     Tile(rows, scratch.Floats + (2 * width), dk, dv);
                 }
             }
         }
-
-        private static void Clear(float* memory, long count) =>
-            System.Runtime.InteropServices.NativeMemory.Clear(memory, (nuint)(count * sizeof(float)));
 
         private void Tile(in AttentionRows<TLanes, TVector> rows, float* memory, float* dk, float* dv)
         {
@@ -153,6 +129,12 @@ public sealed unsafe partial class CpuBackend
                 AttentionProducts<TLanes, TVector>.Dots(v + (key * stride), stride, count, depth, dy, ds);
                 Differentiate(p, ds, count, logSumExp, delta);
                 Differentiate(p + TLanes.Count, ds + TLanes.Count, count, logSumExp + TLanes.Count, delta + TLanes.Count);
+                if (problem->Rounds)
+                {
+                    BFloat16Vectors.Round(p, p, count * width);
+                    BFloat16Vectors.Round(ds, ds, count * width);
+                }
+
                 if (gradients.Shares is not null)
                 {
                     AttentionProducts<TLanes, TVector>.AddTransposed(ds, count, qRows, rows.Count, padded, dk + ((long)key * padded));
@@ -204,7 +186,8 @@ public sealed unsafe partial class CpuBackend
                 float* dq = gradients.Dq + problem->RowOffset(rows.Pair, rows.First + lane);
                 for (int d = 0; d < problem->HeadDim; d++)
                 {
-                    dq[d] += problem->Scale * columns[(d * width) + lane];
+                    float share = problem->Scale * columns[(d * width) + lane];
+                    dq[d] = gradients.AddsDq ? dq[d] + share : share;
                 }
             }
         }

@@ -72,7 +72,7 @@ public sealed unsafe partial class CpuBackend
             for (long item = start; item < end; item++)
             {
                 float* output = partial + (item * count * (problem->HeadDim + 2));
-                AttentionRows<TLanes, TVector> rows = new(problem, (int)(item / parts), 0, (int*)scratch.Floats);
+                AttentionRows<TLanes, TVector> rows = new(problem, (int)(item / parts), 0, width, (int*)scratch.Floats);
                 Part(rows, (int)(item % parts), scratch.Floats + (2 * width), output);
             }
         }

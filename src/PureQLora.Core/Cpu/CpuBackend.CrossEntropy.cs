@@ -70,6 +70,16 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <inheritdoc/>
+    public void CrossEntropyForwardBackward(Tensor logits, Tensor labels, Tensor rows, long start, float normalizer, Tensor losses)
+    {
+        ArgumentNullException.ThrowIfNull(logits);
+        int width = (int)logits.Shape.Columns;
+        CrossEntropyForwardBackwardBody body = new(
+            Floats(logits), width, Ints(labels), Ints(rows) + start, 1f / normalizer, Floats(losses));
+        _pool.For(logits.Shape.Rows, RowGrain(width), ref body);
+    }
+
+    /// <inheritdoc/>
     public void CrossEntropySum(Tensor losses, float normalizer, Tensor loss)
     {
         ArgumentNullException.ThrowIfNull(losses);
@@ -106,6 +116,26 @@ public sealed unsafe partial class CpuBackend
                 TensorPrimitives.Exp(row, row);
                 logSumExp[i] = max + MathF.Log(TensorPrimitives.Sum(row));
                 losses[rows[i]] = logSumExp[i] - label;
+            }
+        }
+    }
+
+    private readonly struct CrossEntropyForwardBackwardBody(float* logits, int width, int* labels, int* rows, float scale, float* losses) : IParallelRange
+    {
+        public void Run(long start, long end)
+        {
+            for (long i = start; i < end; i++)
+            {
+                Span<float> row = new(logits + (i * width), width);
+                ref float label = ref row[labels[rows[i]]];
+                float score = label;
+                float max = TensorPrimitives.Max<float>(row);
+                TensorPrimitives.Subtract(row, max, row);
+                TensorPrimitives.Exp(row, row);
+                float sum = TensorPrimitives.Sum<float>(row);
+                losses[rows[i]] = max + MathF.Log(sum) - score;
+                TensorPrimitives.Multiply(row, scale / sum, row);
+                label -= scale;
             }
         }
     }

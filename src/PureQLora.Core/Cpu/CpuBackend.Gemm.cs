@@ -34,6 +34,11 @@ public sealed unsafe partial class CpuBackend
             return;
         }
 
+        if (TryPackedProduct(problem) || TryHalfProduct(problem))
+        {
+            return;
+        }
+
         switch (_tier)
         {
             case CpuTier.Avx512BFloat16 when problem.Precision == Precision.BFloat16:

@@ -14,11 +14,11 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <inheritdoc/>
-    public void RotaryEmbeddingBackward(Tensor dy, Tensor positions, RotaryTable table, Tensor dx)
+    public void RotaryEmbeddingBackward(Tensor dy, Tensor positions, RotaryTable table, GradientTarget dx)
     {
         ArgumentNullException.ThrowIfNull(dy);
         ArgumentNullException.ThrowIfNull(table);
-        RunRotary(new(Floats(dy), Ints(positions), Floats(table.Cos), Floats(table.Sin), (int)dy.Shape[2], (int)dy.Shape[3], -1f, Floats(dx), true), dy.Shape);
+        RunRotary(new(Floats(dy), Ints(positions), Floats(table.Cos), Floats(table.Sin), (int)dy.Shape[2], (int)dy.Shape[3], -1f, Floats(dx.Tensor), dx.Accumulate), dy.Shape);
     }
 
     private static void CheckPositions(int* positions, long count, long limit)

@@ -25,7 +25,7 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <inheritdoc/>
-    public void SwiGluBackward(Tensor dy, Tensor gate, Tensor up, Tensor? dGate, Tensor? dUp)
+    public void SwiGluBackward(Tensor dy, Tensor gate, Tensor up, GradientTarget dGate, GradientTarget dUp)
     {
         switch (VectorBits)
         {
@@ -52,11 +52,11 @@ public sealed unsafe partial class CpuBackend
         _pool.For(gate.Shape.Count, ElementGrain, ref body);
     }
 
-    private void SwiGluBackward<TLanes, TVector>(Tensor dy, Tensor gate, Tensor up, Tensor? dGate, Tensor? dUp)
+    private void SwiGluBackward<TLanes, TVector>(Tensor dy, Tensor gate, Tensor up, GradientTarget dGate, GradientTarget dUp)
         where TLanes : struct, ILanes<TVector>
         where TVector : unmanaged
     {
-        SwiGluBackwardBody<TLanes, TVector> body = new(Floats(dy), Floats(gate), Floats(up), Floats(dGate), Floats(dUp));
+        SwiGluBackwardBody<TLanes, TVector> body = new(Floats(dy), Floats(gate), Floats(up), Floats(dGate.Tensor), Floats(dUp.Tensor), dGate.Accumulate, dUp.Accumulate);
         _pool.For(gate.Shape.Count, ElementGrain, ref body);
     }
 
@@ -94,7 +94,8 @@ public sealed unsafe partial class CpuBackend
         }
     }
 
-    private readonly struct SwiGluBackwardBody<TLanes, TVector>(float* dy, float* gate, float* up, float* dGate, float* dUp) : IParallelRange
+    private readonly struct SwiGluBackwardBody<TLanes, TVector>(
+        float* dy, float* gate, float* up, float* dGate, float* dUp, bool addsGate, bool addsUp) : IParallelRange
         where TLanes : struct, ILanes<TVector>
         where TVector : unmanaged
     {
@@ -130,7 +131,7 @@ public sealed unsafe partial class CpuBackend
             }
         }
 
-        private static void Vector(float* dy, float* gate, float* up, float* dGate, float* dUp)
+        private void Vector(float* dy, float* gate, float* up, float* dGate, float* dUp)
         {
             TVector one = TLanes.Broadcast(1f);
             TVector g = TLanes.Load(gate);
@@ -138,14 +139,14 @@ public sealed unsafe partial class CpuBackend
             TVector gradient = TLanes.Multiply(TLanes.Load(dy), sigmoid);
             if (dUp is not null)
             {
-                TLanes.Store(TLanes.MultiplyAdd(gradient, g, TLanes.Load(dUp)), dUp);
+                TLanes.Store(TLanes.MultiplyAdd(gradient, g, addsUp ? TLanes.Load(dUp) : default), dUp);
             }
 
             if (dGate is not null)
             {
                 TVector slope = TLanes.MultiplyAdd(g, TLanes.Subtract(one, sigmoid), one);
                 TVector share = TLanes.Multiply(gradient, TLanes.Load(up));
-                TLanes.Store(TLanes.MultiplyAdd(share, slope, TLanes.Load(dGate)), dGate);
+                TLanes.Store(TLanes.MultiplyAdd(share, slope, addsGate ? TLanes.Load(dGate) : default), dGate);
             }
         }
     }

@@ -116,11 +116,29 @@ public sealed class ComputeScope : IDisposable
     }
 
     /// <summary>
+    /// Where to leave ∂loss/∂tensor: for kernels that can write the first share instead of adding it to zeros. They must write all of it.
+    /// </summary>
+    public GradientTarget GradTargetOf(Tensor? tensor)
+    {
+        if (tensor is not { RequiresGrad: true })
+        {
+            return default;
+        }
+
+        return tensor.Grad is { } grad ? new GradientTarget(grad, true) : new GradientTarget(Start(tensor, New(tensor.Shape)), false);
+    }
+
+    /// <summary>
     /// Adds the gradient of a result to that of an input with the same elements. The first gradient to arrive is handed on as it is:
     /// the result's consumers have all run by then, so nobody else needs that memory.
     /// </summary>
     internal void HandOnGrad(Tensor outputGrad, Tensor input)
     {
+        if (!input.RequiresGrad)
+        {
+            return;
+        }
+
         if (input.Grad is null)
         {
             Start(input, View(outputGrad, input.Shape));
@@ -128,6 +146,20 @@ public sealed class ComputeScope : IDisposable
         else
         {
             Backend.AddScaled(outputGrad, 1f, input.Grad);
+        }
+    }
+
+    /// <summary>Adds the gradient of a result to that of an input of the same shape, whose gradient has memory of its own.</summary>
+    internal void CopyGrad(Tensor outputGrad, Tensor input)
+    {
+        GradientTarget target = GradTargetOf(input);
+        if (target.Accumulate)
+        {
+            Backend.AddScaled(outputGrad, 1f, target.Tensor!);
+        }
+        else if (target.Tensor is { } grad)
+        {
+            Backend.Affine(outputGrad, 1f, 0f, grad);
         }
     }
 

@@ -107,8 +107,18 @@ public static class Binary
 
         public Tensor B { get; set; } = null!;
 
-        public override void Backward(ComputeScope scope) =>
+        public override void Backward(ComputeScope scope)
+        {
+            if (Kind == BinaryKind.Add && A.Shape == B.Shape)
+            {
+                // The second operand's share first: handing on gives the memory away.
+                scope.CopyGrad(OutputGrad, B);
+                scope.HandOnGrad(OutputGrad, A);
+                return;
+            }
+
             scope.Backend.BinaryBackward(Kind, OutputGrad, A, B, scope.GradOf(A), scope.GradOf(B));
+        }
     }
 
     private sealed class AffineNode : TapeNode

@@ -11,14 +11,18 @@ public interface ICausalAttentionKernels
     /// <param name="scale">Multiplies the scores.</param>
     /// <param name="y">[batch, seq, heads, headDim]</param>
     /// <param name="logSumExp">[batch, heads, seq], kept for backward.</param>
-    void CausalAttentionForward(Tensor q, Tensor k, Tensor v, AttentionMask mask, float scale, Tensor y, Tensor logSumExp);
+    /// <param name="precision">
+    /// BFloat16 rounds what is multiplied: scale · q, k, v and the probabilities, those before their division by their sum. Scores,
+    /// softmax and sums are float32. A pass of a few queries over a cache reads memory more than it multiplies and is float32 anyway.
+    /// </param>
+    void CausalAttentionForward(Tensor q, Tensor k, Tensor v, AttentionMask mask, float scale, Tensor y, Tensor logSumExp, Precision precision);
 
     /// <summary>
-    /// With p = exp(scale · q kᵀ − logSumExp), dp = dy vᵀ and ds = p ∘ (dp − rowsum(dy ∘ y)): dq += scale · ds k,
-    /// dk += scale · dsᵀ q, dv += pᵀ dy; dk and dv sum over the heads of a group.
+    /// With p = exp(scale · q kᵀ − logSumExp), dp = dy vᵀ and ds = p ∘ (dp − rowsum(dy ∘ y)): dq += scale · ds k (or dq = …),
+    /// dk += scale · dsᵀ q, dv += pᵀ dy; dk and dv sum over the heads of a group. BFloat16 rounds scale · q, k, v, dy, p and ds.
     /// </summary>
     void CausalAttentionBackward(
-        Tensor dy, Tensor q, Tensor k, Tensor v, AttentionMask mask, float scale, Tensor y, Tensor logSumExp, Tensor? dq, Tensor? dk, Tensor? dv);
+        Tensor dy, Tensor q, Tensor k, Tensor v, AttentionMask mask, float scale, Tensor y, Tensor logSumExp, GradientTarget dq, Tensor? dk, Tensor? dv, Precision precision);
 }
 
 /// <summary>
@@ -35,7 +39,7 @@ public static class CausalAttention
     /// Attends from the last seq of the valid keys: query i has index KeyCount − seq + i and sees itself and earlier keys within its
     /// window and segment.
     /// </summary>
-    /// <param name="scope">The pass.</param>
+    /// <param name="scope">The pass; its precision rounds the operands of the products.</param>
     /// <param name="q">[batch, seq, heads, headDim]</param>
     /// <param name="k">[batch, keys, kvHeads, headDim], keys ≥ seq, heads a multiple of kvHeads.</param>
     /// <param name="v">The shape of k.</param>
@@ -54,7 +58,7 @@ public static class CausalAttention
 
         Tensor y = scope.New(q.Shape);                                                       // [batch, seq, heads, headDim]
         Tensor logSumExp = scope.New(new Shape(q.Shape[0], q.Shape[2], q.Shape[1]));         // [batch, heads, seq]
-        scope.Backend.CausalAttentionForward(q, k, v, mask, scale, y, logSumExp);
+        scope.Backend.CausalAttentionForward(q, k, v, mask, scale, y, logSumExp, scope.Precision);
         if (scope.Tracks(y, q, k, v, mask.Segments))
         {
             Node node = scope.Record<Node>(y);
@@ -113,6 +117,6 @@ public static class CausalAttention
         public Tensor LogSumExp { get; set; } = null!;
 
         public override void Backward(ComputeScope scope) => scope.Backend.CausalAttentionBackward(
-            OutputGrad, Q, K, V, Mask, Scale, Output, LogSumExp, scope.GradOf(Q), scope.GradOf(K), scope.GradOf(V));
+            OutputGrad, Q, K, V, Mask, Scale, Output, LogSumExp, scope.GradTargetOf(Q), scope.GradOf(K), scope.GradOf(V), scope.Precision);
     }
 }

@@ -28,6 +28,18 @@ public interface ICrossEntropyKernels
     /// <param name="losses">[tokens], by token.</param>
     void CrossEntropyForward(Tensor logits, Tensor labels, Tensor rows, long start, Tensor logSumExp, Tensor losses);
 
+    /// <summary>
+    /// losses(row) = log Σ exp(logits(i)) − logits(i, label) with row = rows(start + i); in place, logits(i, v) becomes
+    /// (softmax(logits(i))(v) − [v = label]) / normalizer.
+    /// </summary>
+    /// <param name="logits">[chunk, vocabulary]</param>
+    /// <param name="labels">[tokens], Int32.</param>
+    /// <param name="rows">[tokens], Int32.</param>
+    /// <param name="start">First slot.</param>
+    /// <param name="normalizer">Divides the gradient.</param>
+    /// <param name="losses">[tokens], by token.</param>
+    void CrossEntropyForwardBackward(Tensor logits, Tensor labels, Tensor rows, long start, float normalizer, Tensor losses);
+
     /// <summary>loss = Σ losses / normalizer, summed in order in float64.</summary>
     /// <param name="losses">[tokens]</param>
     /// <param name="normalizer">Divides the sum.</param>
@@ -61,11 +73,11 @@ public static class CrossEntropy
     /// <summary>Label of a token that is not supervised.</summary>
     public const int Ignored = -100;
 
-    /// <summary>Bytes of logits that exist at once, within a factor that keeps the product efficient.</summary>
-    private const long LogitsBudget = 8L << 20;
+    /// <summary>Bytes of logits that exist at once: 256 tokens of a vocabulary of 32,000, less than a block's activations.</summary>
+    private const long LogitsBudget = 32L << 20;
 
-    /// <summary>A chunk is never smaller: each one reads the whole head.</summary>
-    private const long SmallestChunk = 16;
+    /// <summary>A chunk is never smaller: each one reads, and where it is quantised unpacks, the whole head.</summary>
+    private const long SmallestChunk = 64;
 
     /// <summary>loss = Σ nll(token) / normalizer over the supervised tokens.</summary>
     /// <param name="scope">The pass; its precision rounds the operands of the product.</param>
@@ -84,6 +96,11 @@ public static class CrossEntropy
         }
 
         Check(scope, hidden, head, labels);
+        if (scope.RecordsGradients && hidden.RequiresGrad && head.Dense is not { RequiresGrad: true })
+        {
+            return ForwardBackward(scope, hidden, head, labels, normalizer);
+        }
+
         Tensor loss = scope.New(new Shape(1));
         Tensor rows = scope.New(labels.Shape, DataType.Int32);               // [tokens], token of each slot
         Tensor logSumExp = scope.New(labels.Shape);                          // [tokens], by slot
@@ -99,6 +116,43 @@ public static class CrossEntropy
             (node.LogSumExp, node.Slots, node.Normalizer) = (logSumExp, slots, normalizer);
         }
 
+        GC.KeepAlive(head);
+        return loss;
+    }
+
+    /// <summary>
+    /// Loss and gradient of the hidden states in one pass over the chunks, for a frozen head: backward only scales what stands ready.
+    /// </summary>
+    /// <remarks>
+    /// Hsu et al., arXiv:2410.10989, section 3.2 (fused linear cross entropy). Of three products with the head it saves one.
+    /// </remarks>
+    private static Tensor ForwardBackward(ComputeScope scope, Tensor hidden, WeightMatrix head, Tensor labels, float normalizer)
+    {
+        IBackend backend = scope.Backend;
+        Tensor loss = scope.New(new Shape(1));
+        Tensor dHidden = scope.Zeros(hidden.Shape);                          // [tokens, hiddenSize], for a loss with gradient 1
+        ComputeScope.Position outer = scope.Mark();
+        Tensor rows = scope.New(labels.Shape, DataType.Int32);               // [tokens], token of each slot
+        Tensor losses = scope.Zeros(labels.Shape);                           // [tokens]
+        long slots = backend.CrossEntropyRows(labels, head.OutDim, rows);
+        long chunk = ChunkOf(head, slots);
+        ComputeScope.Position inner = scope.Mark();
+        for (long start = 0; start < slots; start += chunk)
+        {
+            (Tensor gathered, Tensor logits) = Logits(scope, hidden, head, rows, start, Math.Min(chunk, slots - start));
+            backend.CrossEntropyForwardBackward(logits, labels, rows, start, normalizer, losses);
+
+            // The gathered rows are not needed any more; their gradient takes their place.
+            backend.WeightMatMul(logits, head, transposeWeight: false, accumulate: false, gathered, scope.Precision);
+            backend.CrossEntropyScatter(gathered, rows, start, dHidden);
+            scope.Rewind(inner);
+        }
+
+        backend.CrossEntropySum(losses, normalizer, loss);
+        scope.Rewind(outer);
+        scope.Tracks(loss, hidden);
+        ReadyNode node = scope.Record<ReadyNode>(loss);
+        (node.Hidden, node.HiddenGrad) = (hidden, dHidden);
         GC.KeepAlive(head);
         return loss;
     }
@@ -169,6 +223,21 @@ public static class CrossEntropy
         }
     }
 
+    /// <summary>A loss whose gradient was computed with it.</summary>
+    private sealed class ReadyNode : TapeNode
+    {
+        public Tensor Hidden { get; set; } = null!;
+
+        public Tensor HiddenGrad { get; set; } = null!;
+
+        public override void Backward(ComputeScope scope)
+        {
+            scope.Backend.BinaryForward(BinaryKind.Multiply, HiddenGrad, OutputGrad, HiddenGrad);
+            scope.HandOnGrad(HiddenGrad, Hidden);
+        }
+    }
+
+    /// <summary>A loss whose head is trained too: backward computes the logits again.</summary>
     private sealed class Node : TapeNode
     {
         public Tensor Hidden { get; set; } = null!;

@@ -11,8 +11,8 @@ public interface IRotaryEmbeddingKernels
     /// <exception cref="ArgumentOutOfRangeException">A position is negative or beyond the table.</exception>
     void RotaryEmbeddingForward(Tensor x, Tensor positions, RotaryTable table, Tensor y);
 
-    /// <summary>dx += dy turned the other way: the transpose of forward's matrix.</summary>
-    void RotaryEmbeddingBackward(Tensor dy, Tensor positions, RotaryTable table, Tensor dx);
+    /// <summary>dx += dy turned the other way, the transpose of forward's matrix; written instead where the target says so.</summary>
+    void RotaryEmbeddingBackward(Tensor dy, Tensor positions, RotaryTable table, GradientTarget dx);
 }
 
 /// <summary>
@@ -67,7 +67,8 @@ public static class RotaryEmbedding
 
         public override void Backward(ComputeScope scope)
         {
-            if (scope.GradOf(X) is { } dx)
+            GradientTarget dx = scope.GradTargetOf(X);
+            if (dx.Tensor is not null)
             {
                 scope.Backend.RotaryEmbeddingBackward(OutputGrad, Positions, Table, dx);
             }

@@ -7,9 +7,9 @@ public interface ISwiGluKernels
     void SwiGluForward(Tensor gate, Tensor up, Tensor y);
 
     /// <summary>
-    /// With σ = sigmoid(gate): dGate += dy · up · σ · (1 + gate · (1 − σ)); dUp += dy · gate · σ.
+    /// With σ = sigmoid(gate): dGate += dy · up · σ · (1 + gate · (1 − σ)); dUp += dy · gate · σ; each written instead where its target says so.
     /// </summary>
-    void SwiGluBackward(Tensor dy, Tensor gate, Tensor up, Tensor? dGate, Tensor? dUp);
+    void SwiGluBackward(Tensor dy, Tensor gate, Tensor up, GradientTarget dGate, GradientTarget dUp);
 }
 
 /// <summary>The gated unit of LLaMA's feed-forward network: y = silu(gate) · up with silu(x) = x · sigmoid(x).</summary>
@@ -50,6 +50,6 @@ public static class SwiGlu
         public Tensor Up { get; set; } = null!;
 
         public override void Backward(ComputeScope scope) =>
-            scope.Backend.SwiGluBackward(OutputGrad, Gate, Up, scope.GradOf(Gate), scope.GradOf(Up));
+            scope.Backend.SwiGluBackward(OutputGrad, Gate, Up, scope.GradTargetOf(Gate), scope.GradTargetOf(Up));
     }
 }

@@ -94,11 +94,13 @@ public sealed class LlamaModel : IDisposable
         Tensor x = Embed(scope, input);
         bool half = input.Checkpoint && input.ActivationType == DataType.BFloat16;
         x = half ? Cast.Forward(scope, x, DataType.BFloat16) : x;
-        foreach (DecoderBlock block in Blocks)
+        for (int layer = 0; layer < Blocks.Count; layer++)
         {
-            x = input.Checkpoint
+            // Backward begins with the last block, when its tensors would be the only ones: nothing is saved by computing them again.
+            DecoderBlock block = Blocks[layer];
+            x = input.Checkpoint && layer < Blocks.Count - 1
                 ? Checkpoint.Forward(scope, x, (block, context), static (scope, x, state) => RunBlock(scope, x, state.block, state.context))
-                : block.Forward(scope, x, context);
+                : RunBlock(scope, x, block, context);
         }
 
         input.Cache?.Advance((int)input.Ids.Shape[1]);

@@ -30,6 +30,22 @@ public abstract class BinaryTests : OpTests
     }
 
     [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Add_GivenOperandsThatDependOnEachOther_ShouldSumTheirGradients(int order)
+    {
+        // a + b, b + a and a + a with a = 2x and b = 3a: a's own share must not change b's before it is used.
+        using ComputeScope scope = Record();
+        Tensor x = Parameter(new(3, 5), 1);
+        Tensor a = Binary.Scale(scope, x, 2f);
+        Tensor b = order == 2 ? a : Binary.Scale(scope, a, 3f);
+        BackwardFromWeightedSum(scope, order == 1 ? Binary.Add(scope, b, a) : Binary.Add(scope, a, b));
+        double slope = order == 2 ? 4 : 8;
+        GradientCheck.Close([.. Enumerable.Range(0, 15).Select(i => slope * Reference.Weight(i))], x.Grad!, 1e-6);
+    }
+
+    [Theory]
     [MemberData(nameof(Cases))]
     public void Binary_GivenShapesThatGoTogether_ShouldMatchFloat64(BinaryKind kind, long[] shapeA, long[] shapeB)
     {

@@ -239,7 +239,7 @@ public abstract class CausalAttentionTests : OpTests
         Assert.Contains("[1, 3]", error.Message, StringComparison.Ordinal);
     }
 
-    private protected static (Tensor Q, Tensor K, Tensor V) Operands(AttentionReference reference)
+    internal static (Tensor Q, Tensor K, Tensor V) Operands(AttentionReference reference)
     {
         (Tensor q, Tensor k, Tensor v) = (Parameter(reference.QueryShape, 1), Parameter(reference.KeyShape, 2), Parameter(reference.KeyShape, 3));
 
@@ -252,7 +252,7 @@ public abstract class CausalAttentionTests : OpTests
         return (q, k, v);
     }
 
-    protected static int[]? SegmentPattern(string name, int batch, int length) => name switch
+    internal static int[]? SegmentPattern(string name, int batch, int length) => name switch
     {
         "packed" => [.. Enumerable.Range(0, batch * length).Select(i => (i % length * 7 / length) + (i / length))],
         "left" => [.. Enumerable.Range(0, batch * length).Select(i => i / length == 1 && i % length < length / 3 ? -1 : 0)],
@@ -300,14 +300,16 @@ public abstract class CpuCausalAttentionTests(CpuTier tier) : CausalAttentionTes
         GC.SuppressFinalize(this);
     }
 
-    [Fact]
-    public void CausalAttention_GivenOtherThreadCounts_ShouldGiveTheSameBits()
+    [Theory]
+    [InlineData(Precision.Float32)]
+    [InlineData(Precision.BFloat16)]
+    public void CausalAttention_GivenOtherThreadCounts_ShouldGiveTheSameBits(Precision precision)
     {
         float[]? expected = null;
         foreach (int threads in new[] { 1, 2, 3, 7 })
         {
             using CpuBackend backend = CpuTiers.Open(tier, threads);
-            using ComputeScope scope = new(backend, recordGradients: true);
+            using ComputeScope scope = new(backend, recordGradients: true) { Precision = precision };
             AttentionReference shape = new(2, 130, 4, 2, 24, 130) { Window = 100 };
             (Tensor q, Tensor k, Tensor v) = Operands(shape);
             Tensor y = CausalAttention.Forward(scope, q, k, v, shape.Mask, 0.2f);
@@ -320,11 +322,13 @@ public abstract class CpuCausalAttentionTests(CpuTier tier) : CausalAttentionTes
         }
     }
 
-    [Fact]
-    public void CausalAttention_AfterWarmUp_ShouldNotAllocate()
+    [Theory]
+    [InlineData(Precision.Float32)]
+    [InlineData(Precision.BFloat16)]
+    public void CausalAttention_AfterWarmUp_ShouldNotAllocate(Precision precision)
     {
         using CpuBackend backend = CpuTiers.Open(tier, threads: 1);
-        using ComputeScope scope = new(backend, recordGradients: true);
+        using ComputeScope scope = new(backend, recordGradients: true) { Precision = precision };
         AttentionReference shape = new(1, 67, 4, 2, 24, 67) { Segments = new int[67] };
         AttentionMask mask = shape.Mask;
         (Tensor q, Tensor k, Tensor v) = Operands(shape);
@@ -337,7 +341,7 @@ public abstract class CpuCausalAttentionTests(CpuTier tier) : CausalAttentionTes
             Tensor y = CausalAttention.Forward(scope, q, k, v, mask, 0.2f);
             _ = CausalAttention.Forward(scope, last, k, v, mask, 0.2f);
             Tensor logSumExp = scope.Zeros(new Shape(1, 4, 67));
-            backend.CausalAttentionBackward(dy, q, k, v, mask, 0.2f, y, logSumExp, q.Grad, k.Grad, v.Grad);
+            backend.CausalAttentionBackward(dy, q, k, v, mask, 0.2f, y, logSumExp, new GradientTarget(q.Grad, true), k.Grad, v.Grad, precision);
         }
 
         Assert.Equal(0, AllocatedBy(Step));

@@ -47,7 +47,7 @@ public abstract class CrossEntropyTests : OpTests
     [Fact]
     public void CrossEntropy_GivenSeveralChunks_ShouldEqualTheSumOfTokenLosses()
     {
-        const int tokens = 72, width = 5, vocabulary = 60_000;     // two chunks of logits
+        const int tokens = 220, width = 5, vocabulary = 60_000;     // 147 of them supervised: two chunks of logits
         using ComputeScope scope = Record();
         Tensor hidden = Parameter(new(tokens, width), 1);
         Tensor head = Constant(new(vocabulary, width), 2);
@@ -71,6 +71,30 @@ public abstract class CrossEntropyTests : OpTests
             single.Backward(CrossEntropy.Forward(single, row, new WeightMatrix(head), Tensor.From([labels[t]], new(1)), 1f));
             GradientCheck.Close(whole[(t * width)..((t + 1) * width)], row.Grad!);
         }
+    }
+
+    [Theory]
+    [InlineData(1f)]
+    [InlineData(-2.5f)]
+    public void CrossEntropy_GivenAFrozenHead_ShouldEqualThatOfATrainedOne(float factor)
+    {
+        // A frozen head's gradient is computed with the loss, a trained one's in backward; then the loss is scaled.
+        float[][] gradients = new float[2][];
+        float[] losses = new float[2];
+        for (int i = 0; i < 2; i++)
+        {
+            using ComputeScope scope = Record();
+            Tensor hidden = Parameter(new(9, 33), 1);
+            Tensor head = i == 0 ? Constant(new(70, 33), 2) : Parameter(new(70, 33), 2);
+            Tensor loss = CrossEntropy.Forward(
+                scope, Binary.Scale(scope, hidden, 1f), new WeightMatrix(head), Tensor.From(Labels(9, 70), new(9)), 4f);
+            scope.Backward(Binary.Scale(scope, loss, factor));
+            (losses[i], gradients[i]) = (loss.Floats[0], hidden.Grad!.ToArray());
+        }
+
+        Assert.Equal(losses[1], losses[0], 1e-6f);
+        Assert.Contains(gradients[1], g => Math.Abs(g) > 0.01f);
+        Assert.All(gradients[0].Zip(gradients[1]), pair => Assert.Equal(pair.Second, pair.First, 1e-6f));
     }
 
     [Fact]

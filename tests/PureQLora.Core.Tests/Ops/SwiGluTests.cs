@@ -117,7 +117,7 @@ public abstract class CpuSwiGluTests(CpuTier tier) : SwiGluTests, IDisposable
         {
             scope.Reset();
             Tensor y = SwiGlu.Forward(scope, gate, up);
-            _backend.SwiGluBackward(y, gate, up, gate.Grad, up.Grad);
+            _backend.SwiGluBackward(y, gate, up, new GradientTarget(gate.Grad, true), new GradientTarget(up.Grad, true));
         }));
     }
 }
