@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Diagnostics;
-using System.Globalization;
 using PureQLora.Core;
 using PureQLora.Models;
 
@@ -9,14 +8,14 @@ namespace PureQLora.Tools.Bench;
 /// <summary><c>bench quantise</c>: GPTQ of a model of a given shape, from a mapped float16 checkpoint to a GPTQ folder.</summary>
 internal static class QuantiseCommand
 {
-    private const int PassTokens = 2048;
+    private const int PassTokens = 512;
 
-    private static readonly Option<string> ShapeName = new("--shape") { Description = string.Join(", ", QuantiseShape.All.Select(shape => shape.Name)) + ".", DefaultValueFactory = _ => "tinyllama" };
+    private static readonly Option<string> ShapeName = BenchOptions.Shape();
     private static readonly Option<int> Blocks = new("--blocks") { Description = "Blocks to run for real; 0 runs all. The rest is planned from these.", DefaultValueFactory = _ => 1 };
     private static readonly Option<int> Samples = new("--samples") { Description = "Calibration samples.", DefaultValueFactory = _ => 128 };
     private static readonly Option<int> Length = new("--length") { Description = "Tokens of a sample.", DefaultValueFactory = _ => 512 };
     private static readonly Option<int> Bits = new("--bits") { Description = "Bits of a weight: 2, 3, 4 or 8.", DefaultValueFactory = _ => 4 };
-    private static readonly Option<int> GroupSize = new("--group-size") { Description = "Inputs that share a scale; -1: one group a row.", DefaultValueFactory = _ => 128 };
+    private static readonly Option<int> GroupSize = BenchOptions.GroupSize();
     private static readonly Option<Precision?> CalibrationPrecision = CommonOptions.PrecisionOption();
     private static readonly Option<int> Threads = CommonOptions.Threads();
 
@@ -33,29 +32,30 @@ internal static class QuantiseCommand
     private static int Run(ParseResult result)
     {
         string name = result.GetValue(ShapeName)!;
-        QuantiseShape shape = QuantiseShape.All.FirstOrDefault(shape => shape.Name == name)
-            ?? throw new UserErrorException($"--shape is {name}, allowed {string.Join(", ", QuantiseShape.All.Select(shape => shape.Name))}.");
-        int blocks = result.GetValue(Blocks) is 0 ? shape.Layers : Within("--blocks", result.GetValue(Blocks), shape.Layers);
-        int samples = Within("--samples", result.GetValue(Samples), 1 << 16);
-        int length = Within("--length", result.GetValue(Length), 1 << 16);
+        LlamaConfig config = ModelShape.Find(name);
+        QuantiseShape shape = new(config);
+        int blocks = result.GetValue(Blocks) is 0 ? shape.Layers : BenchOptions.Require("--blocks", result.GetValue(Blocks), 1, shape.Layers);
+        int samples = BenchOptions.Require("--samples", result.GetValue(Samples), 1, 1 << 16);
+        int length = BenchOptions.Require("--length", result.GetValue(Length), 1, config.MaxPositions);
+        using CpuBackend backend = CommonOptions.CreateBackend("cpu", result.GetValue(Threads));
         GptqOptions options = new()
         {
             Bits = result.GetValue(Bits),
             GroupSize = result.GetValue(GroupSize),
-            CalibrationPrecision = result.GetValue(CalibrationPrecision) ?? Precision.Float32,
+            CalibrationPrecision = result.GetValue(CalibrationPrecision) ?? backend.PreferredPrecision,
         };
         options.Validate();
-        using CpuBackend backend = CommonOptions.CreateBackend("cpu", result.GetValue(Threads));
 
-        double peak = FmaPeak.Measure() * backend.Threads / Environment.ProcessorCount;
-        Print($"FMA peak, float32, {backend.Threads} threads: {peak / 1e9:F1} GFLOP/s; {backend.Tier}; calibration in {options.CalibrationPrecision}");
-        Print($"{shape.Name}: {blocks} of {shape.Layers} blocks, {samples} samples of {length} tokens, {options.Bits} bits in groups of {options.GroupSize}");
-        using QuantiseCheckpoint checkpoint = QuantiseCheckpoint.Write(shape.Config(blocks, length), seed: 1);
+        MachineLimits limits = MachineLimits.Measure(backend.Threads, quick: true);
+        limits.Print();
+        double peak = limits.Fma;
+        Report.Line($"{name}: {blocks} of {shape.Layers} blocks, {samples} samples of {length} tokens, {options.Bits} bits in groups of {options.GroupSize}; {backend.Tier}, calibration in {options.CalibrationPrecision}");
+        using QuantiseCheckpoint checkpoint = QuantiseCheckpoint.Write(shape.Config(blocks), seed: 1);
         QuantizationTimings timings = new();
         long started = Stopwatch.GetTimestamp();
-        TimeSpan lastOutput = Quantise(checkpoint.Folder, backend, options, Calibration(shape, samples, length), timings);
+        TimeSpan lastOutput = Quantise(checkpoint.Folder, backend, options, Calibration(config.VocabularySize, samples, length), timings);
         new QuantiseReport(shape, blocks, (double)samples * length, length, peak).Show(timings, lastOutput);
-        Print($"from opening the folder to the written one: {Stopwatch.GetElapsedTime(started).TotalSeconds:F1} s; peak resident memory {QuantiseReport.PeakMemory():F0} MiB");
+        Report.Line($"from opening the folder to the written one: {Stopwatch.GetElapsedTime(started).TotalSeconds:F1} s; peak resident memory {ConsoleTable.Bytes(PeakMemory.Read())}");
         return ToolProgram.Success;
     }
 
@@ -92,15 +92,9 @@ internal static class QuantiseCommand
         return time;
     }
 
-    private static int[][] Calibration(QuantiseShape shape, int samples, int length)
+    private static int[][] Calibration(int vocabulary, int samples, int length)
     {
         var random = new Random(2);
-        return [.. Enumerable.Range(0, samples).Select(_ => Enumerable.Range(0, length).Select(_ => random.Next(shape.Vocabulary)).ToArray())];
+        return [.. Enumerable.Range(0, samples).Select(_ => Enumerable.Range(0, length).Select(_ => random.Next(vocabulary)).ToArray())];
     }
-
-    private static int Within(string option, int value, int most) => value >= 1 && value <= most
-        ? value
-        : throw new UserErrorException($"{option} is {value}, allowed 1 to {most}.");
-
-    private static void Print(FormattableString line) => System.Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
 }

@@ -16,7 +16,7 @@ internal sealed class QuantiseReport(QuantiseShape shape, int blocks, double tok
     /// <param name="lastOutput">That one.</param>
     public void Show(QuantizationTimings timings, TimeSpan lastOutput)
     {
-        Print($"{"stage, one block",-26}{"seconds",9}{"GFLOP",10}{"GFLOP/s",10}{"of peak",9}");
+        Report.Line($"{"stage, one block",-26}{"seconds",9}{"GFLOP",10}{"GFLOP/s",10}{"of peak",9}");
         double operations = 0;
         foreach (QuantizationStage stage in Enum.GetValues<QuantizationStage>())
         {
@@ -29,21 +29,13 @@ internal sealed class QuantiseReport(QuantiseShape shape, int blocks, double tok
         double block = (timings.Total + lastOutput).TotalSeconds / blocks;
         Line("block", block, operations);
         double whole = block * shape.Layers;
-        Print($"whole model, {shape.Layers} blocks at this rate: {whole:F0} s ({whole / 60:F1} minutes), {operations * shape.Layers / 1e12:F0} TFLOP{(blocks == shape.Layers ? ", all of them run" : "")}");
-    }
-
-    /// <summary>Peak resident memory of this process in MiB, mapped files included; NaN where the system does not tell.</summary>
-    public static double PeakMemory()
-    {
-        const string Key = "VmHWM:";
-        string? line = File.Exists("/proc/self/status") ? File.ReadLines("/proc/self/status").FirstOrDefault(text => text.StartsWith(Key, StringComparison.Ordinal)) : null;
-        return line is null ? double.NaN : double.Parse(line[Key.Length..^2], CultureInfo.InvariantCulture) / 1024;
+        Report.Line($"whole model, {shape.Layers} blocks at this rate: {whole:F0} s ({whole / 60:F1} minutes), {operations * shape.Layers / 1e12:F0} TFLOP{(blocks == shape.Layers ? ", all of them run" : "")}");
     }
 
     private void Line(string name, double seconds, double work)
     {
         string rate = work == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"{work / 1e9,10:F0}{work / seconds / 1e9,10:F0}{work / seconds / peak,9:P0}");
-        Print($"{name,-26}{seconds,9:F2}{rate}");
+        Report.Line($"{name,-26}{seconds,9:F2}{rate}");
     }
 
     private static string Name(QuantizationStage stage) => stage switch
@@ -56,6 +48,4 @@ internal sealed class QuantiseReport(QuantiseShape shape, int blocks, double tok
         QuantizationStage.Packing => "packing",
         _ => "output",
     };
-
-    private static void Print(FormattableString line) => System.Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
 }

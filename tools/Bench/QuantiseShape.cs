@@ -2,44 +2,24 @@ using PureQLora.Models;
 
 namespace PureQLora.Tools.Bench;
 
-/// <summary>Dimensions of a model whose quantisation is measured, and its arithmetic.</summary>
-/// <param name="Name">As <c>--shape</c> has it.</param>
-/// <param name="Hidden">Hidden size.</param>
-/// <param name="Intermediate">Feed-forward size.</param>
-/// <param name="Heads">Query heads.</param>
-/// <param name="KeyValueHeads">Key and value heads.</param>
-/// <param name="Vocabulary">Rows of the embedding.</param>
-/// <param name="Layers">Blocks of the whole model.</param>
-internal sealed record QuantiseShape(string Name, int Hidden, int Intermediate, int Heads, int KeyValueHeads, int Vocabulary, int Layers)
+/// <summary>The arithmetic of quantising a model.</summary>
+/// <param name="config">The whole model.</param>
+internal sealed class QuantiseShape(LlamaConfig config)
 {
-    /// <summary>The shapes that can be named.</summary>
-    public static IReadOnlyList<QuantiseShape> All { get; } =
-    [
-        new("tinyllama", 2048, 5632, 32, 4, 32000, 22),
-        new("llama2-7b", 4096, 11008, 32, 32, 32000, 32),
-        new("tiny", 192, 512, 6, 6, 768, 6),
-    ];
+    /// <summary>Blocks of the whole model.</summary>
+    public int Layers => config.Layers;
 
-    private double KeyValueSize => (double)Hidden / Heads * KeyValueHeads;
+    private int Hidden => config.HiddenSize;
+
+    private int Intermediate => config.IntermediateSize;
+
+    private double KeyValueSize => (double)config.HeadDim * config.KeyValueHeads;
 
     /// <summary>Weights of q, k, v, o, gate and up of one block.</summary>
     private double WeightsToDown => ((2.0 * Hidden) + (2 * KeyValueSize) + (2.0 * Intermediate)) * Hidden;
 
-    /// <summary>The configuration of a model with so many blocks.</summary>
-    public LlamaConfig Config(int blocks, int length) => new()
-    {
-        Family = ModelFamily.Llama,
-        VocabularySize = Vocabulary,
-        HiddenSize = Hidden,
-        IntermediateSize = Intermediate,
-        Layers = blocks,
-        Heads = Heads,
-        KeyValueHeads = KeyValueHeads,
-        HeadDim = Hidden / Heads,
-        RmsNormEpsilon = 1e-5,
-        MaxPositions = Math.Max(2048, length),
-        SlidingWindows = new int?[blocks],
-    };
+    /// <summary>The same model with fewer blocks.</summary>
+    public LlamaConfig Config(int blocks) => config with { Layers = blocks, SlidingWindows = new int?[blocks] };
 
     /// <summary>
     /// Floating-point operations of one stage for one block, a multiply-add counted as two, float64 like float32. With T tokens in
