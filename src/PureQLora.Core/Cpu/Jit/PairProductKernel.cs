@@ -17,15 +17,15 @@ internal sealed unsafe class PairProductKernel
 
     private const int VectorBytes = 64;
 
-    private readonly ExecutableMemory _code;
+    private readonly KernelTable _code;
 
-    /// <summary>Assembles the kernel.</summary>
+    /// <summary>Describes the kernel; it is assembled when it first runs.</summary>
     /// <param name="rowStep">Bytes from a row of a to the next.</param>
     /// <param name="pairStep">Bytes from a pair of a to the next.</param>
     /// <param name="columns">Columns, a multiple of 16.</param>
     /// <param name="start">What the sums begin with.</param>
     public PairProductKernel(int rowStep, int pairStep, int columns, Start start) =>
-        _code = new ExecutableMemory(new Generator(rowStep, pairStep, columns, start).Generate());
+        _code = new KernelTable(1, _ => new Generator(rowStep, pairStep, columns, start).Generate());
 
     /// <summary>What the sums begin with.</summary>
     public enum Start
@@ -51,7 +51,7 @@ internal sealed unsafe class PairProductKernel
     {
         // A product takes about a microsecond, so a collection may wait for it; a transition would cost a tenth of that.
         Operands operands = new() { A = a, B = b, C = c, Rows = rows, Pairs = pairs, Factors = factors };
-        ((delegate* unmanaged[SuppressGCTransition]<Operands*, void>)_code.Entry)(&operands);
+        ((delegate* unmanaged[SuppressGCTransition]<Operands*, void>)_code[0])(&operands);
         GC.KeepAlive(this);
     }
 
