@@ -19,8 +19,14 @@ internal static class KernelsCommand
     {
         Option<string?> filter = new("--filter") { Description = "Only operations whose name contains this." };
         Option<bool> quick = new("--quick") { Description = "Three short measurements of each instead of ten." };
-        Command command = new("kernels", "Measures every operation at the shapes of TinyLlama and of the embedded model.") { filter, quick };
-        command.SetAction(result => Run(result.GetValue(filter) ?? "", result.GetValue(quick)));
+        Option<bool> gemm = new("--gemm") { Description = "Matrix products alone, dense and 4-bit, beside OpenBLAS, oneDNN and PyTorch." };
+        Option<string> python = BenchOptions.Python();
+        Option<bool> noPeers = BenchOptions.NoPeers();
+        Option<int> threads = CommonOptions.Threads();
+        Command command = new("kernels", "Measures every operation at the shapes of TinyLlama and of the embedded model.") { filter, quick, gemm, python, noPeers, threads };
+        command.SetAction(result => result.GetValue(gemm)
+            ? CompareProducts(result.GetValue(noPeers) ? null : result.GetValue(python), BenchOptions.ThreadCount(result.GetValue(threads)), result.GetValue(quick))
+            : Run(result.GetValue(filter) ?? "", result.GetValue(quick)));
         return command;
     }
 
@@ -35,12 +41,21 @@ internal static class KernelsCommand
             : throw new UserErrorException($"--filter {filter} matches no operation; there are {string.Join(", ", all.Select(Name))}.");
     }
 
+    private static int CompareProducts(string? python, int threads, bool quick)
+    {
+        MachineLimits limits = MachineLimits.Measure(threads, quick);
+        limits.Print();
+        using CpuBackend backend = new(threads);
+        new GemmComparison(backend, limits, python, quick).Run();
+        return ToolProgram.Success;
+    }
+
     private static int Run(string filter, bool quick)
     {
         IReadOnlyList<Type> types = Select(filter);
-        double peak = FmaPeak.Measure();
-        Print($"FMA peak, float32, {Environment.ProcessorCount} threads: {peak / 1e9:F1} GFLOP/s; {CpuBackend.SupportedTier}; shares below are of this");
-        Print($"{"operation",-18}{"shapes",-11}{"case",-13}{"pass",-17}{"best",11}{"median",11}{"GFLOP/s",10}{"of peak",9}");
+        double peak = FmaPeak.Measure(Environment.ProcessorCount, bursts: 1000);
+        Report.Line($"FMA peak, float32, {Environment.ProcessorCount} threads: {peak / 1e9:F1} GFLOP/s; {CpuBackend.SupportedTier}; shares below are of this");
+        Report.Line($"{"operation",-18}{"shapes",-11}{"case",-13}{"pass",-17}{"best",11}{"median",11}{"GFLOP/s",10}{"of peak",9}");
         ManualConfig config = Config(quick);
         bool complete = true;
         foreach (Type type in types)
@@ -99,10 +114,8 @@ internal static class KernelsCommand
         double flops = pass == nameof(OperationBenchmark.Forward) ? forward : forward + backward;
         double rate = flops / (statistics.Min * 1e-9);
         string share = flops == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"{rate / 1e9,10:F1}{rate / peak,9:P0}");
-        Print($"{Name(type),-18}{operation.Size,-11}{string.Join(' ', rest),-13}{pass,-17}{statistics.Min / 1e3,8:F1} µs{statistics.Median / 1e3,8:F1} µs{share}");
+        Report.Line($"{Name(type),-18}{operation.Size,-11}{string.Join(' ', rest),-13}{pass,-17}{statistics.Min / 1e3,8:F1} µs{statistics.Median / 1e3,8:F1} µs{share}");
     }
 
     private static string Name(Type type) => type.Name[..^"Benchmark".Length];
-
-    private static void Print(FormattableString line) => System.Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
 }

@@ -6,6 +6,9 @@ namespace PureQLora.Tools.Bench;
 internal static class Program
 {
     internal static int Main(string[] arguments) => ToolProgram.Run(
-        new RootCommand("Measures the operations, as times and as shares of what this processor can do.") { KernelsCommand.Create(), TokeniseCommand.Create() },
+        new RootCommand("Measures the operations, as times and as shares of what this processor can do.")
+        {
+            KernelsCommand.Create(), TrainingCommand.Create(), DecodeCommand.Create(), PrefillCommand.Create(), LoadCommand.Create(), TokeniseCommand.Create(),
+        },
         arguments);
 }

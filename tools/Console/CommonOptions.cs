@@ -23,11 +23,10 @@ public static class CommonOptions
         DefaultValueFactory = _ => 0,
     };
 
-    /// <summary><c>--precision</c></summary>
-    public static Option<Precision> PrecisionOption() => new("--precision")
+    /// <summary><c>--precision</c>; null where it is left to the device.</summary>
+    public static Option<Precision?> PrecisionOption() => new("--precision")
     {
-        Description = "Rounding of the operands of matrix products: float32 or bfloat16; sums are float32.",
-        DefaultValueFactory = _ => Precision.Float32,
+        Description = "Rounding of the operands of matrix products: auto, float32, bfloat16 or int8 (activations of decoding, on quantised weights); sums are float32. auto: bfloat16 where the processor multiplies it faster.",
         CustomParser = ParsePrecision,
     };
 
@@ -69,6 +68,15 @@ public static class CommonOptions
         };
     }
 
+    /// <summary>Prints what computes and how it rounds; gives the precision that holds.</summary>
+    public static Precision ShowDevice(IBackend backend, Precision? asked)
+    {
+        ArgumentNullException.ThrowIfNull(backend);
+        Precision precision = asked ?? backend.PreferredPrecision;
+        System.Console.WriteLine($"device  {backend.Description}; {precision.Name()}");
+        return precision;
+    }
+
     /// <summary>Refuses an output folder that holds something.</summary>
     /// <exception cref="UserErrorException">It is a file, or not empty.</exception>
     public static void RequireEmpty(string folder)
@@ -84,17 +92,21 @@ public static class CommonOptions
         }
     }
 
-    private static Precision ParsePrecision(ArgumentResult result)
+    private static Precision? ParsePrecision(ArgumentResult result)
     {
         string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
         switch (text)
         {
+            case "auto":
+                return null;
             case "float32":
                 return Precision.Float32;
             case "bfloat16":
                 return Precision.BFloat16;
+            case "int8":
+                return Precision.Int8;
             default:
-                result.AddError($"--precision is {text}, allowed float32 and bfloat16.");
+                result.AddError($"--precision is {text}, allowed auto, float32, bfloat16 and int8.");
                 return default;
         }
     }

@@ -27,7 +27,7 @@ internal static class Gsm8kCommand
     private static readonly Option<bool> Quiet = new("--quiet") { Description = "Do not print each prediction." };
     private static readonly Option<int> Threads = CommonOptions.Threads();
     private static readonly Option<string> Device = CommonOptions.Device();
-    private static readonly Option<Precision> PrecisionOption = CommonOptions.PrecisionOption();
+    private static readonly Option<Precision?> PrecisionOption = CommonOptions.PrecisionOption();
 
     public static Command Create()
     {
@@ -53,10 +53,11 @@ internal static class Gsm8kCommand
             CommonOptions.RequireEmpty(output);
         }
 
-        EvaluationOptions options = Options(result);
+        EvaluationOptions options = Options(result);      // refused before anything is opened
         IReadOnlyList<GsmProblem> problems = Problems(result);
         Target[] targets = [.. Targets(adapter, adapters)];
         using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
+        options = options with { Precision = CommonOptions.ShowDevice(backend, result.GetValue(PrecisionOption)) };
         using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!);
         foreach (Target target in targets)
         {
@@ -110,7 +111,6 @@ internal static class Gsm8kCommand
             Rule = AnswerScorer.ParseRule(result.GetValue(Rule)!),
             BatchSize = result.GetValue(BatchSize),
             MaxNewTokens = result.GetValue(MaxNewTokens),
-            Precision = result.GetValue(PrecisionOption),
         };
         options.Validate();
         return options;
@@ -154,7 +154,7 @@ internal static class Gsm8kCommand
             Facts =
             [
                 new("problems", $"{first.Count}"), new("task", first.Task), new("shots", $"{first.Shots}"),
-                new("rule", first.Rule.ToString().ToLowerInvariant()), new("precision", first.Precision.ToString().ToLowerInvariant()),
+                new("rule", first.Rule.ToString().ToLowerInvariant()), new("device", first.Device!), new("precision", first.Precision.Name()),
             ],
             Scores = [.. results.Select(result => new ReportScore(result.Name, result.Task, result.Accuracy))],
             Curves = [new ReportCurve("Exact match, percent", [.. points])],

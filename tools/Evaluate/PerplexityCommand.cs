@@ -22,7 +22,7 @@ internal static class PerplexityCommand
         Option<string?> output = new Option<string?>("--output") { Description = "JSON file to write: perplexity, nll, tokens." }.NotEmpty();
         Option<int> threads = CommonOptions.Threads();
         Option<string> device = CommonOptions.Device();
-        Option<Precision> precision = CommonOptions.PrecisionOption();
+        Option<Precision?> precision = CommonOptions.PrecisionOption();
         Command command = new("perplexity", "Measures perplexity on a text or on token ids.") { model, adapter, text, ids, window, output, threads, device, precision };
         command.SetAction(result =>
         {
@@ -35,6 +35,7 @@ internal static class PerplexityCommand
             string? content = textPath is null ? null : ReadText(textPath);
             using ModelFolder folder = ModelFolder.Open(result.GetValue(model)!, result.GetValue(adapter));
             using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(device)!, result.GetValue(threads));
+            Precision rounding = CommonOptions.ShowDevice(backend, result.GetValue(precision));
             IReadOnlyList<int[]> windows = content is null
                 ? TokenIdFile.Read(idsPath!, 0, folder.Model.Config.VocabularySize)
                 : PerplexityEvaluator.Windows(folder.Tokenizer.Encode(content), result.GetValue(window));
@@ -43,7 +44,7 @@ internal static class PerplexityCommand
                 backend,
                 windows,
                 folder.BosId,
-                result.GetValue(precision),
+                rounding,
                 new SynchronousProgress<int>(done => progress.Update(done)),
                 ToolProgram.Cancellation));
             if (result.GetValue(output) is { } path)

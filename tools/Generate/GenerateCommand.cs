@@ -20,7 +20,7 @@ internal static class GenerateCommand
     private static readonly Option<ulong> Seed = new("--seed") { Description = "Chooses among samples.", DefaultValueFactory = _ => 0ul };
     private static readonly Option<int> Threads = CommonOptions.Threads();
     private static readonly Option<string> Device = CommonOptions.Device();
-    private static readonly Option<Precision> PrecisionOption = CommonOptions.PrecisionOption();
+    private static readonly Option<Precision?> PrecisionOption = CommonOptions.PrecisionOption();
 
     public static RootCommand Create()
     {
@@ -47,7 +47,7 @@ internal static class GenerateCommand
         };
         using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
         using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!, result.GetValue(Adapter));
-        TextGenerator generator = new(folder, backend) { Precision = result.GetValue(PrecisionOption) };
+        TextGenerator generator = new(folder, backend) { Precision = result.GetValue(PrecisionOption) ?? backend.PreferredPrecision };
         foreach (string piece in generator.Stream(result.GetValue(Prompt)!, options, ToolProgram.Cancellation))
         {
             System.Console.Out.Write(piece);

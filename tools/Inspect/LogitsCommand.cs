@@ -15,7 +15,9 @@ internal static class LogitsCommand
         Option<string> ids = new Option<string>("--token-ids") { Description = "JSON array of rows of token ids, all of one length.", Required = true }.NotEmpty();
         Option<string> output = new Option<string>("--output") { Description = "Safetensors file to write: logits [batch, sequence, vocabulary], float32.", Required = true }.NotEmpty();
         Option<int> threads = CommonOptions.Threads();
-        Option<Precision> precision = CommonOptions.PrecisionOption();
+        Option<Precision?> precision = CommonOptions.PrecisionOption();
+        precision.Description = "Rounding of the operands of matrix products: float32 (if left out), bfloat16, int8, or auto, the device's.";
+        precision.DefaultValueFactory = _ => Precision.Float32;
         Command command = new("logits", "Computes the logits of token ids.") { model, adapter, ids, output, threads, precision };
         command.SetAction(result =>
         {
@@ -24,7 +26,7 @@ internal static class LogitsCommand
             string path = result.GetValue(ids)!;
             IReadOnlyList<int[]> rows = TokenIdFile.Read(path, 0, folder.Model.Config.VocabularySize);
             int length = TokenIdFile.CommonLength(rows, path);
-            using ComputeScope scope = new(backend) { Precision = result.GetValue(precision) };
+            using ComputeScope scope = new(backend) { Precision = result.GetValue(precision) ?? backend.PreferredPrecision };
             ModelInput input = ModelInput.Rows(scope, rows.SelectMany(row => row).ToArray(), length);
             Tensor logits = folder.Model.Logits(scope, folder.Model.Forward(scope, input));
             SafetensorsWriter.Write(result.GetValue(output)!, [("logits", logits)]);

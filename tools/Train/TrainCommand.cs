@@ -27,7 +27,7 @@ internal static class TrainCommand
     private static readonly Option<string[]> Set = new("--set") { Description = "A setting of the recipe, such as lora.rank=16; may be repeated.", DefaultValueFactory = _ => [] };
     private static readonly Option<int> Threads = CommonOptions.Threads();
     private static readonly Option<string> Device = CommonOptions.Device();
-    private static readonly Option<Precision> PrecisionOption = CommonOptions.PrecisionOption();
+    private static readonly Option<Precision?> PrecisionOption = CommonOptions.PrecisionOption();
 
     /// <summary>The command line.</summary>
     public static RootCommand Create()
@@ -51,7 +51,7 @@ internal static class TrainCommand
         using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
         ConsoleObserver observer = new();
         observer.Report("run", folder.Path);
-        observer.Report("device", $"{backend.Name}, {backend.Threads} threads");
+        observer.Report("device", backend.Description);
         try
         {
             TrainingRun run = new(recipe, folder, backend, Path.Combine(AppContext.BaseDirectory, "embedded"), observer);
@@ -69,6 +69,7 @@ internal static class TrainCommand
     {
         CommonOptions.RequireEmpty(folder);
         using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
+        CommonOptions.ShowDevice(backend, null);
         PretrainingOptions options = new();
         StepMetrics last = ConsoleProgress.Run("pretraining", options.Steps, progress => Pretraining.Run(
             folder,
@@ -119,7 +120,7 @@ internal static class TrainCommand
 
         if (result.GetResult(PrecisionOption) is { Implicit: false })
         {
-            yield return $"training.precision={result.GetValue(PrecisionOption)}";
+            yield return $"training.precision={result.GetValue(PrecisionOption)?.Name() ?? "auto"}";
         }
     }
 

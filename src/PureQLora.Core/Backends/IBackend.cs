@@ -29,4 +29,10 @@ public interface IBackend :
 {
     /// <summary>Name of the backend as the command line has it, such as <c>cpu</c>.</summary>
     string Name { get; }
+
+    /// <summary>The device in words, as the tools print it and as results keep it, such as <c>cpu, avx512-bf16, 2 threads</c>.</summary>
+    string Description { get; }
+
+    /// <summary>What training takes unless it is told otherwise: bfloat16 where this device multiplies it faster than float32.</summary>
+    Precision PreferredPrecision { get; }
 }

@@ -9,7 +9,8 @@ public sealed unsafe partial class CpuBackend
     public void CausalAttentionForward(Tensor q, Tensor k, Tensor v, AttentionMask mask, float scale, Tensor y, Tensor logSumExp, Precision precision)
     {
         AttentionProblem problem = new(q, k, v, mask, scale, y, logSumExp);
-        if (problem.Rows <= AttentionDecodeRows)
+        // Scalar code has no lanes to run along a head; its tiles of two rows are never empty.
+        if (problem.Rows <= AttentionDecodeRows && _tier != CpuTier.Scalar)
         {
             AttentionDecode(&problem);
             return;
@@ -31,6 +32,9 @@ public sealed unsafe partial class CpuBackend
                 break;
             case 256:
                 AttentionForward<Lanes256, Vector256<float>>(&problem);
+                break;
+            case 32:
+                AttentionForward<LanesScalar, float>(&problem);
                 break;
             default:
                 AttentionForward<Lanes128, Vector128<float>>(&problem);

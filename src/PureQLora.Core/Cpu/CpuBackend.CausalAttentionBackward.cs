@@ -27,6 +27,9 @@ public sealed unsafe partial class CpuBackend
             case 256:
                 AttentionBackward<Lanes256, Vector256<float>>(&problem, gradients);
                 break;
+            case 32:
+                AttentionBackward<LanesScalar, float>(&problem, gradients);
+                break;
             default:
                 AttentionBackward<Lanes128, Vector128<float>>(&problem, gradients);
                 break;

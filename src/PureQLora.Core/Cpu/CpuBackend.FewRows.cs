@@ -111,12 +111,7 @@ public sealed unsafe partial class CpuBackend
         {
             for (int i = 0; i < m; i++)
             {
-                float* c = _problem.C + (i * _problem.RowStride) + (first * _problem.ColumnStride);
-                for (int j = 0; j < count; j++, c += _problem.ColumnStride)
-                {
-                    float value = _problem.Alpha * sums[(i * 4) + j];
-                    *c = _problem.Accumulate ? *c + value : value;
-                }
+                _problem.Store(i, first, count, sums + (i * 4));
             }
         }
     }

@@ -1,4 +1,5 @@
-using System.Numerics.Tensors;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace PureQLora.Core;
 
@@ -33,6 +34,11 @@ public sealed unsafe partial class CpuBackend
             return;
         }
 
+        if (TryPackedProduct(problem) || TryHalfProduct(problem))
+        {
+            return;
+        }
+
         switch (_tier)
         {
             case CpuTier.Avx512BFloat16 when problem.Precision == Precision.BFloat16:
@@ -43,6 +49,9 @@ public sealed unsafe partial class CpuBackend
                 break;
             case CpuTier.Avx2:
                 Gemm<MicroKernel256>(problem);
+                break;
+            case CpuTier.Scalar:
+                Gemm<MicroKernelScalar>(problem);
                 break;
             default:
                 Gemm<MicroKernel128>(problem);
@@ -190,6 +199,11 @@ public sealed unsafe partial class CpuBackend
                     int height = TFormat.PanelHeight(groupRows - i);
                     byte* packed = packedRows + TFormat.LeftBytes(i, depth);
                     float* tile = sums + ((long)i * TFormat.Columns);
+                    if (last)
+                    {
+                        Prefetch(target, Math.Min(height, groupRows - i), width);
+                    }
+
                     if (direct && height <= groupRows - i)
                     {
                         TFormat.Tile(height, packed, panels, depth, _problem.Alpha, _problem.Accumulate, target, _problem.RowStride);
@@ -209,28 +223,30 @@ public sealed unsafe partial class CpuBackend
             }
         }
 
+        /// <summary>Asks for the rows of c a tile ahead: they lie apart and are no stream to the processor.</summary>
+        private void Prefetch(float* c, int height, int width)
+        {
+            for (int i = 0; Sse.IsSupported && _problem.ColumnStride == 1 && i < height; i++, c += _problem.RowStride)
+            {
+                Sse.Prefetch0(c);
+                Sse.Prefetch0(c + width - 1);
+            }
+        }
+
         /// <summary>Writes the part of a tile that lies inside c, in whatever order c is.</summary>
         private void Store(float* tile, int height, int width, float* c)
         {
+            int vectors = _problem.ColumnStride == 1 ? width / Vector256<float>.Count * Vector256<float>.Count : 0;
+            Vector256<float> alpha = Vector256.Create(_problem.Alpha);
             for (int i = 0; i < height; i++, tile += TFormat.Columns, c += _problem.RowStride)
             {
-                if (_problem.ColumnStride == 1)
+                for (int j = 0; j < vectors; j += Vector256<float>.Count)
                 {
-                    Span<float> target = new(c, width);
-                    ReadOnlySpan<float> source = new(tile, width);
-                    if (_problem.Accumulate)
-                    {
-                        TensorPrimitives.MultiplyAdd(source, _problem.Alpha, target, target);
-                    }
-                    else
-                    {
-                        TensorPrimitives.Multiply(source, _problem.Alpha, target);
-                    }
-
-                    continue;
+                    Vector256<float> value = Vector256.Load(tile + j) * alpha;
+                    (_problem.Accumulate ? value + Vector256.Load(c + j) : value).Store(c + j);
                 }
 
-                for (int j = 0; j < width; j++)
+                for (int j = vectors; j < width; j++)
                 {
                     float value = _problem.Alpha * tile[j];
                     c[j * _problem.ColumnStride] = _problem.Accumulate ? c[j * _problem.ColumnStride] + value : value;

@@ -15,6 +15,9 @@ public sealed unsafe partial class CpuBackend
             case 256:
                 SwiGluForward<Lanes256, Vector256<float>>(gate, up, y);
                 break;
+            case 32:
+                SwiGluForward<LanesScalar, float>(gate, up, y);
+                break;
             default:
                 SwiGluForward<Lanes128, Vector128<float>>(gate, up, y);
                 break;
@@ -31,6 +34,9 @@ public sealed unsafe partial class CpuBackend
                 break;
             case 256:
                 SwiGluBackward<Lanes256, Vector256<float>>(dy, gate, up, dGate, dUp);
+                break;
+            case 32:
+                SwiGluBackward<LanesScalar, float>(dy, gate, up, dGate, dUp);
                 break;
             default:
                 SwiGluBackward<Lanes128, Vector128<float>>(dy, gate, up, dGate, dUp);

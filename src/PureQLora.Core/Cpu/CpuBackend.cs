@@ -1,6 +1,4 @@
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 
 namespace PureQLora.Core;
 
@@ -12,32 +10,45 @@ public sealed unsafe partial class CpuBackend : IBackend, IDisposable
 
     /// <summary>Starts the engine.</summary>
     /// <param name="threads">Threads that compute at once; 0 takes one a processor. Results do not depend on it.</param>
-    /// <param name="tier">Widest vectors of the matrix products; null takes what the processor has.</param>
-    /// <exception cref="ArgumentOutOfRangeException">Threads is negative, or the processor has no such vectors.</exception>
+    /// <param name="tier">Instructions to use; null takes what <see cref="CpuTierNames.Variable"/> says, or else the highest.</param>
+    /// <exception cref="ArgumentOutOfRangeException">Threads is negative, or the tier cannot run here.</exception>
+    /// <exception cref="UserErrorException">The variable names no tier, or one that cannot run here.</exception>
     public CpuBackend(int threads = 0, CpuTier? tier = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(threads);
-        _tier = tier ?? SupportedTier;
-        if (_tier < CpuTier.Vector128 || _tier > SupportedTier)
+        if (tier is { } given && Obstacle(given) is { } obstacle)
         {
-            throw new ArgumentOutOfRangeException(nameof(tier), tier, $"This processor has {SupportedTier} at most.");
+            throw new ArgumentOutOfRangeException(nameof(tier), tier, $"The tier {given.Name()} cannot run: {obstacle}.");
         }
 
-        _pool = new WorkerPool(threads == 0 ? Environment.ProcessorCount : threads);
+        (_tier, TierReason) = tier is { } asked
+            ? new CpuTierChoice(asked, null)
+            : CpuTierSelection.OfThisMachine.Choose(Environment.GetEnvironmentVariable(CpuTierNames.Variable));
+
+        // Tiles belong to threads that were prepared for them, which a caller's thread is not.
+        _pool = new WorkerPool(threads == 0 ? Environment.ProcessorCount : threads, callerComputes: _tier != CpuTier.Amx);
     }
 
     /// <inheritdoc/>
     public string Name => "cpu";
 
-    /// <summary>Highest tier of this processor and system.</summary>
-    public static CpuTier SupportedTier { get; } =
-        CpuFeatures.Avx512BFloat16 && CpuFeatures.Avx512Vnni ? CpuTier.Avx512BFloat16
-        : CpuFeatures.Avx512 ? CpuTier.Avx512
-        : Vector256.IsHardwareAccelerated && Fma.IsSupported ? CpuTier.Avx2
-        : CpuTier.Vector128;
+    /// <inheritdoc/>
+    public string Description => $"{Name}, {_tier.Name()}, {Threads} {(Threads == 1 ? "thread" : "threads")}{(TierReason is null ? "" : $" ({TierReason})")}";
+
+    /// <inheritdoc/>
+    public Precision PreferredPrecision => _tier >= CpuTier.Avx512BFloat16 ? Precision.BFloat16 : Precision.Float32;
+
+    /// <summary>Highest tier of this processor and system; that its code runs was tried once.</summary>
+    public static CpuTier SupportedTier => CpuTierSelection.OfThisMachine.Highest;
 
     /// <summary>The instructions that the kernels use.</summary>
     public CpuTier Tier => _tier;
+
+    /// <summary>Why it is not the processor's highest tier; null where it is, or where the program chose it.</summary>
+    public string? TierReason { get; }
+
+    /// <summary>Why a tier cannot run here, such as "this processor lacks AVX2 with FMA"; null where it can.</summary>
+    public static string? Obstacle(CpuTier tier) => CpuTierSelection.OfThisMachine.Obstacle(tier);
 
     /// <summary>Threads that compute at once.</summary>
     public int Threads => _pool.Threads;

@@ -20,6 +20,17 @@ internal static class CpuFeatures
     /// <summary>Tiles with bfloat16 and 8-bit products; whether the system lets a process use them is another question.</summary>
     public static bool Amx { get; } = Avx512 && Bit(Leaf(7, 0).Edx, 24) && Bit(Leaf(7, 0).Edx, 22) && Bit(Leaf(7, 0).Edx, 25);
 
+    /// <summary>The processor's side of a tier; the system may still refuse it.</summary>
+    public static bool Has(CpuTier tier) => tier switch
+    {
+        CpuTier.Scalar => true,
+        CpuTier.Vector128 => Vector128.IsHardwareAccelerated,
+        CpuTier.Avx2 => Vector256.IsHardwareAccelerated && Avx2.IsSupported && Fma.IsSupported,
+        CpuTier.Avx512 => Avx512,
+        CpuTier.Avx512BFloat16 => Avx512BFloat16 && Avx512Vnni,
+        _ => Amx,
+    };
+
     private static (int Eax, int Ebx, int Ecx, int Edx) Leaf(int function, int subFunction) =>
         RuntimeInformation.ProcessArchitecture == Architecture.X64 && X86Base.IsSupported && X86Base.CpuId(0, 0).Eax >= function
             ? X86Base.CpuId(function, subFunction)

@@ -1,6 +1,6 @@
 namespace PureQLora.Core;
 
-/// <summary>How operands of a matrix product are rounded; sums are float32 in every case.</summary>
+/// <summary>How operands of a matrix product are rounded; sums are float32 (of 8-bit integers: exact) in every case.</summary>
 public enum Precision
 {
     /// <summary>Operands as they are.</summary>
@@ -8,4 +8,7 @@ public enum Precision
 
     /// <summary>Operands rounded to <see cref="BFloat16"/> first.</summary>
     BFloat16,
+
+    /// <summary>Activations rounded to 8-bit integers, for products with quantised weights while decoding; never for training.</summary>
+    Int8,
 }

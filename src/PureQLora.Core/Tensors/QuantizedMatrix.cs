@@ -86,26 +86,42 @@ public sealed unsafe class QuantizedMatrix : IDisposable
     public static QuantizedMatrix FromCodes(
         int outDim, int inDim, int bits, int groupSize, ReadOnlySpan<byte> codes, ReadOnlySpan<float> scales, ReadOnlySpan<byte> zeros, ReadOnlySpan<int> groupIndex = default)
     {
-        if (bits is not (2 or 3 or 4 or 8))
+        if (codes.Length != (long)outDim * inDim)
         {
-            throw new ArgumentException($"Codes have {bits} bits, allowed 2, 3, 4 and 8.", nameof(bits));
+            throw new ArgumentException($"[{outDim}, {inDim}] needs {(long)outDim * inDim} codes; there are {codes.Length}.", nameof(codes));
         }
 
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outDim);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inDim);
-        groupSize = groupSize <= 0 || groupSize > inDim ? inDim : groupSize;
-        int groups = (inDim + groupSize - 1) / groupSize;
-        if (codes.Length != (long)outDim * inDim || scales.Length != (long)outDim * groups || zeros.Length != scales.Length)
-        {
-            throw new ArgumentException(
-                $"[{outDim}, {inDim}] in {groups} groups a row needs {(long)outDim * inDim} codes and {(long)outDim * groups} scales and zeros; there are {codes.Length}, {scales.Length} and {zeros.Length}.",
-                nameof(codes));
-        }
-
-        QuantizedMatrix matrix = new(outDim, inDim, bits, groupSize, CheckGroupIndex(groupIndex, inDim, groupSize, groups));
+        QuantizedMatrix matrix = Create(outDim, inDim, bits, groupSize, scales, zeros, groupIndex);
         matrix.Pack(codes);
-        scales.CopyTo(new Span<float>(matrix.Scales, scales.Length));
-        zeros.CopyTo(new Span<byte>(matrix.Zeros, zeros.Length));
+        return matrix;
+    }
+
+    /// <summary>Takes codes that are packed already, rows side by side: the words of GPTQ checkpoints.</summary>
+    /// <param name="outDim">Rows.</param>
+    /// <param name="inDim">Columns.</param>
+    /// <param name="bits">2, 3, 4 or 8.</param>
+    /// <param name="groupSize">Inputs that share a scale; −1 or anything from <paramref name="inDim"/> up is one group a row.</param>
+    /// <param name="words">[ceil(inDim · bits / 32), outDim]: down each column the bit stream of a row. What pads the last word is ignored.</param>
+    /// <param name="scales">[outDim, groups]</param>
+    /// <param name="zeros">[outDim, groups], code units.</param>
+    /// <param name="groupIndex">Group of each column; empty for the order of the columns.</param>
+    /// <exception cref="ArgumentException">Lengths or group indices do not fit.</exception>
+    public static QuantizedMatrix FromWords(
+        int outDim, int inDim, int bits, int groupSize, ReadOnlySpan<int> words, ReadOnlySpan<float> scales, ReadOnlySpan<byte> zeros, ReadOnlySpan<int> groupIndex = default)
+    {
+        QuantizedMatrix matrix = Create(outDim, inDim, bits, groupSize, scales, zeros, groupIndex);
+        int rowWords = (int)(matrix.RowBytes / sizeof(int));
+        if (words.Length != (long)rowWords * outDim)
+        {
+            throw new ArgumentException($"[{outDim}, {inDim}] of {bits} bits needs {(long)rowWords * outDim} words; there are {words.Length}.", nameof(words));
+        }
+
+        fixed (int* source = words)
+        {
+            WordTransposition.Run(source, rowWords, outDim, (int*)matrix.Codes);
+        }
+
+        matrix.ClearPadding();
         return matrix;
     }
 
@@ -170,6 +186,31 @@ public sealed unsafe class QuantizedMatrix : IDisposable
         _groupIndex?.Dispose();
     }
 
+    private static QuantizedMatrix Create(
+        int outDim, int inDim, int bits, int groupSize, ReadOnlySpan<float> scales, ReadOnlySpan<byte> zeros, ReadOnlySpan<int> groupIndex)
+    {
+        if (bits is not (2 or 3 or 4 or 8))
+        {
+            throw new ArgumentException($"Codes have {bits} bits, allowed 2, 3, 4 and 8.", nameof(bits));
+        }
+
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outDim);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inDim);
+        groupSize = groupSize <= 0 || groupSize > inDim ? inDim : groupSize;
+        int groups = (inDim + groupSize - 1) / groupSize;
+        if (scales.Length != (long)outDim * groups || zeros.Length != scales.Length)
+        {
+            throw new ArgumentException(
+                $"[{outDim}, {inDim}] in {groups} groups a row needs {(long)outDim * groups} scales and zeros; there are {scales.Length} and {zeros.Length}.",
+                nameof(scales));
+        }
+
+        QuantizedMatrix matrix = new(outDim, inDim, bits, groupSize, CheckGroupIndex(groupIndex, inDim, groupSize, groups));
+        scales.CopyTo(new Span<float>(matrix.Scales, scales.Length));
+        zeros.CopyTo(new Span<byte>(matrix.Zeros, zeros.Length));
+        return matrix;
+    }
+
     private static ReadOnlySpan<int> CheckGroupIndex(ReadOnlySpan<int> groupIndex, int inDim, int groupSize, int groups)
     {
         if (groupIndex.IsEmpty)
@@ -194,6 +235,16 @@ public sealed unsafe class QuantizedMatrix : IDisposable
         }
 
         return trivial ? default : groupIndex;
+    }
+
+    /// <summary>Bits behind the last code of a row are zero, whatever a file had there.</summary>
+    private void ClearPadding()
+    {
+        int used = (int)((long)InDim * Bits % 32);
+        for (int row = 0; used > 0 && row < OutDim; row++)
+        {
+            ((uint*)(Codes + ((row + 1) * RowBytes)))[-1] &= (1u << used) - 1;
+        }
     }
 
     private void Pack(ReadOnlySpan<byte> codes)

@@ -35,7 +35,6 @@ public static class GptqCheckpoint
 
         // From the configuration, not from the words: the last word of a side may be padded.
         (int outDim, int inDim) = LlamaTensorNames.LinearLayers(checkpoint.Config)[module];
-        byte[] codes = GptqPacking.UnpackWeights(Words(checkpoint, module + ".qweight"), outDim, inDim, settings.Bits, module);
         byte[] zeros = GptqPacking.UnpackZeros(Words(checkpoint, module + ".qzeros"), outDim, groups, settings.Bits, settings.Format, module);
         checkpoint.FileOf(scalesInfo.Name).CheckFinite(scalesInfo.Name);
         float[] stored = checkpoint.FileOf(scalesInfo.Name).ReadFloats(scalesInfo.Name);
@@ -48,7 +47,8 @@ public static class GptqCheckpoint
             }
         }
 
-        return QuantizedMatrix.FromCodes(outDim, inDim, settings.Bits, settings.GroupSize, codes, scales, zeros, ReadGroupIndex(checkpoint, module, groups));
+        return QuantizedMatrix.FromWords(
+            outDim, inDim, settings.Bits, settings.GroupSize, Words(checkpoint, module + ".qweight"), scales, zeros, ReadGroupIndex(checkpoint, module, groups));
     }
 
     /// <summary>

@@ -44,6 +44,9 @@ public sealed record EvaluationResult
     /// <summary>Rounding of the operands of matrix products.</summary>
     public required Precision Precision { get; init; }
 
+    /// <summary>What computed it, such as <c>cpu, avx512-bf16, 2 threads</c>; null in results of earlier versions.</summary>
+    public string? Device { get; init; }
+
     /// <summary>Tokens of an answer at most.</summary>
     public required int MaxNewTokens { get; init; }
 

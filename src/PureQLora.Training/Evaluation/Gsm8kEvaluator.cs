@@ -70,6 +70,7 @@ public sealed class Gsm8kEvaluator(LlamaModel model, ITokenizer tokenizer, IBack
             Shots = options.Shots,
             Rule = options.Rule,
             Precision = options.Precision,
+            Device = backend.Description,
             MaxNewTokens = options.MaxNewTokens,
             Seconds = Stopwatch.GetElapsedTime(started).TotalSeconds,
             Samples = samples,

@@ -49,6 +49,7 @@ public static class PerplexityEvaluator
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(windows);
         using Arena arena = new(backend);
         MicroBatch batch = new();
@@ -67,7 +68,7 @@ public static class PerplexityEvaluator
         }
 
         return count > 0
-            ? new PerplexityResult(sum / count, count)
+            ? new PerplexityResult(sum / count, count) { Precision = precision.Name(), Device = backend.Description }
             : throw new UserErrorException("There is no token to predict; give a text of at least two tokens.");
     }
 

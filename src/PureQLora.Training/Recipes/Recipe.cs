@@ -29,6 +29,13 @@ public sealed record Recipe
     /// <summary>What is measured before and after.</summary>
     public EvaluationRecipe Evaluation { get; init; } = new();
 
+    /// <summary>The recipe with what it leaves to the device decided.</summary>
+    public Recipe For(IBackend backend)
+    {
+        ArgumentNullException.ThrowIfNull(backend);
+        return this with { Training = Training with { Precision = Training.Precision ?? backend.PreferredPrecision } };
+    }
+
     /// <summary>Refuses values outside their range, before anything is computed.</summary>
     /// <exception cref="UserErrorException">A setting is out of range.</exception>
     public void Validate()
@@ -43,7 +50,7 @@ public sealed record Recipe
         Optimizer.ToOptions().Validate();
         _ = Optimizer.ToSchedule(Training.Steps ?? int.MaxValue);
         _ = Lora.ToConfig();
-        _ = Evaluation.ToOptions(Training.Precision);
+        _ = Evaluation.ToOptions(Training.Precision ?? Precision.Float32);
         if (Quantization.Enabled)
         {
             Quantization.Validate();

@@ -12,6 +12,11 @@ internal static class RecipeKeys
 
     private static readonly HashSet<string> Paths = new(["model:path", "model:adapter", "data:train", "evaluation:file"], StringComparer.OrdinalIgnoreCase);
 
+    private static readonly HashSet<string> Automatic = new(["training:precision"], StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>True where the key may leave the choice to the program, and the value does.</summary>
+    public static bool IsAutomatic(string key, string? value) => Automatic.Contains(key) && string.Equals(value, "auto", StringComparison.OrdinalIgnoreCase);
+
     /// <summary>True where the key takes a list of texts.</summary>
     public static bool IsList(string key) => Leaves.TryGetValue(key, out Type? type) && IsListType(type);
 
@@ -31,9 +36,9 @@ internal static class RecipeKeys
             }
 
             Type type = ValueType(key);
-            if (type != typeof(string) && !Parses(type, value ?? ""))
+            if (type != typeof(string) && !IsAutomatic(key, value) && !Parses(type, value ?? ""))
             {
-                throw new UserErrorException($"{source}: {Dotted(key)} is \"{value}\", allowed is {Allowed(type)}.");
+                throw new UserErrorException($"{source}: {Dotted(key)} is \"{value}\", allowed is {(Automatic.Contains(key) ? "auto, " : "")}{Allowed(type)}.");
             }
         }
     }

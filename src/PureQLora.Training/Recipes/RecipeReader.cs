@@ -34,6 +34,11 @@ public static class RecipeReader
         }
 
         RecipeKeys.Check(values, path ?? "The command line");
+        foreach (string key in values.Keys.Where(key => RecipeKeys.IsAutomatic(key, values[key])).ToArray())
+        {
+            values.Remove(key);
+        }
+
         IConfiguration configuration = new ConfigurationBuilder().AddInMemoryCollection(values).Build();
         try
         {

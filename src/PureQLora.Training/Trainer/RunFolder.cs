@@ -54,7 +54,7 @@ public sealed class RunFolder
             throw new UserErrorException($"The output folder {path} is not empty; name another one, delete it first, or resume the run in it.");
         }
 
-        AtomicFile.WriteText(folder.File(RecipeFile), RecipeReader.ToJson(recipe));
+        folder.Store(recipe);
         return folder;
     }
 
@@ -89,6 +89,9 @@ public sealed class RunFolder
 
     /// <summary><c>eval/…json</c> of a state of the model and a set of problems.</summary>
     public string Evaluation(string stage, string problems) => File(System.IO.Path.Combine("eval", $"{Slug(stage)}.{Slug(problems)}.json"));
+
+    /// <summary>Keeps the recipe as it is carried out, with what it left to this machine: a resumed run decides nothing anew.</summary>
+    internal void Store(Recipe recipe) => AtomicFile.WriteText(File(RecipeFile), RecipeReader.ToJson(recipe));
 
     /// <summary>Takes back a folder that was just created, because the run cannot even begin.</summary>
     internal void Abandon()

@@ -32,6 +32,7 @@ public sealed class Trainer : IDisposable
     public Trainer(LlamaModel model, IBackend backend, BatchPlan plan, TrainingOptions options, LearningRateSchedule schedule, AdamWOptions optimizer)
     {
         ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(plan);
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(schedule);
@@ -45,12 +46,16 @@ public sealed class Trainer : IDisposable
         }
 
         Optimizer = new AdamW(parameters, optimizer);
+        Precision = options.Precision ?? backend.PreferredPrecision;
         _arena = new Arena(backend);
         _random = new RandomState(options.Seed);
-        _scope = new ComputeScope(_arena, recordGradients: true) { Precision = options.Precision, Random = _random };
+        _scope = new ComputeScope(_arena, recordGradients: true) { Precision = Precision, Random = _random };
         _batches = [.. Enumerable.Range(0, options.Accumulation).Select(_ => new MicroBatch())];
         _order = new SampleOrder(plan.Rows, options.Seed, options.Shuffle);
     }
+
+    /// <summary>Rounding of the operands of matrix products.</summary>
+    public Precision Precision { get; }
 
     /// <summary>Moments and settings.</summary>
     public AdamW Optimizer { get; }

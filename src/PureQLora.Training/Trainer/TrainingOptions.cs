@@ -26,8 +26,8 @@ public sealed record TrainingOptions
     /// <summary>Type of the activations kept between checkpointed blocks: Float32, or BFloat16 for half the memory.</summary>
     public DataType Activations { get; init; } = DataType.Float32;
 
-    /// <summary>Rounding of the operands of matrix products.</summary>
-    public Precision Precision { get; init; } = Precision.Float32;
+    /// <summary>Rounding of the operands of matrix products; null takes what the device prefers. Int8 is for decoding alone.</summary>
+    public Precision? Precision { get; init; }
 
     /// <summary>Chooses initial adapters, sample order and dropout.</summary>
     public ulong Seed { get; init; } = 42;
@@ -56,6 +56,11 @@ public sealed record TrainingOptions
         Require(MaxGradNorm is >= 0 and < 1e9, "maxGradNorm", MaxGradNorm, "0 (no clipping) or more; 1 is usual");
         Require(SaveEvery >= 0, "saveEvery", SaveEvery, "0 (only at the end) or more");
         Require(KeepCheckpoints >= 0, "keepCheckpoints", KeepCheckpoints, "0 (all) or more");
+        if (Precision is Core.Precision.Int8)
+        {
+            throw new UserErrorException("training.precision is int8, allowed auto, float32 and bfloat16: gradients do not survive 8-bit activations; int8 is for tools/Generate and tools/Evaluate.");
+        }
+
         if (Activations is not (DataType.Float32 or DataType.BFloat16))
         {
             throw new UserErrorException($"training.activations is {Activations}, allowed Float32 and BFloat16.");

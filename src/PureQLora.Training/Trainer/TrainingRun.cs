@@ -19,6 +19,7 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
     private const string FullPrecision = "full precision";
 
     private readonly IRunObserver _observer = observer ?? new SilentObserver();
+    private readonly Recipe _recipe = recipe.For(backend);
 
     /// <summary>Does what is left to do.</summary>
     /// <param name="cancellationToken">Finishes the present step, saves, and stops.</param>
@@ -44,9 +45,10 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
         ModelFolder? opened = null;
         try
         {
-            recipe.Validate();
+            _recipe.Validate();
+            folder.Store(_recipe);
             opened = OpenBase();
-            RunData data = RunData.Load(recipe, opened.Tokenizer, (backend as CpuBackend)?.Threads ?? 0);
+            RunData data = RunData.Load(_recipe, opened.Tokenizer, (backend as CpuBackend)?.Threads ?? 0);
             ReportData(opened, data);
             return (opened, data);
         }
@@ -64,14 +66,14 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
         try
         {
             StageEvaluation evaluation = new(
-                folder, data.ProblemSets, recipe.Evaluation.ToOptions(recipe.Training.Precision), opened.Tokenizer, backend, _observer);
+                folder, data.ProblemSets, _recipe.Evaluation.ToOptions(_recipe.Training.Precision!.Value), opened.Tokenizer, backend, _observer);
             List<RunStage> stages = [];
             string name = opened.Model.Linears.FirstOrDefault(layer => layer.Weight.Quantized is not null)?.Weight.Quantized is { } stored ? $"int{stored.Bits}" : FullPrecision;
             stages.Add(evaluation.Measure(name, opened.Model, opened.Model.WeightBytes, cancellationToken));
-            if (recipe.Quantization.Enabled && name == FullPrecision)
+            if (_recipe.Quantization.Enabled && name == FullPrecision)
             {
-                BaseQuantization quantization = new(folder, recipe.Quantization, backend, _observer);
-                opened = quantization.Run(opened, data.Calibration(recipe.Quantization.CalibrationSamples, recipe.Quantization.CalibrationLength), cancellationToken);
+                BaseQuantization quantization = new(folder, _recipe.Quantization, backend, _observer);
+                opened = quantization.Run(opened, data.Calibration(_recipe.Quantization.CalibrationSamples, _recipe.Quantization.CalibrationLength), cancellationToken);
                 name = quantization.StageName;
                 stages.Add(evaluation.Measure(name, opened.Model, opened.Model.WeightBytes, cancellationToken));
             }
@@ -82,7 +84,7 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
             SaveAdapter(weights);
             stages.Add(evaluation.Measure($"{name} + LoRA", model, model.WeightBytes + (summary.TrainableParameters * sizeof(float)), cancellationToken));
             summary = summary with { Stages = stages };
-            HtmlReport.Write(folder.Report, RunReportBuilder.Build(summary, recipe, model, backend));
+            HtmlReport.Write(folder.Report, RunReportBuilder.Build(summary, _recipe, model, backend));
             return summary;
         }
         finally
@@ -93,8 +95,8 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
 
     private ModelFolder OpenBase()
     {
-        string path = recipe.Model.Path;
-        if (recipe.Model.IsEmbedded)
+        string path = _recipe.Model.Path;
+        if (_recipe.Model.IsEmbedded)
         {
             path = embeddedModel is not null && Directory.Exists(embeddedModel)
                 ? embeddedModel
@@ -107,8 +109,8 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
     private void ReportData(ModelFolder opened, RunData data)
     {
         TrainingData training = data.Training;
-        _observer.Report("model", $"{(recipe.Model.IsEmbedded ? ModelRecipe.Embedded : opened.Path)}, {opened.Model.ParameterCount.ToString("N0", CultureInfo.InvariantCulture)} weights");
-        _observer.Report("precision", recipe.Training.Precision.ToString().ToLowerInvariant());
+        _observer.Report("model", $"{(_recipe.Model.IsEmbedded ? ModelRecipe.Embedded : opened.Path)}, {opened.Model.ParameterCount.ToString("N0", CultureInfo.InvariantCulture)} weights");
+        _observer.Report("precision", _recipe.Training.Precision!.Value.Name());
         _observer.Report("samples", string.Create(
             CultureInfo.InvariantCulture,
             $"{training.Samples.Count:N0} with {training.Tokens:N0} tokens, {training.SupervisedTokens:N0} of them supervised{(training.Dropped > 0 ? $"; {training.Dropped} left out because their prompts fill data.maxLength" : "")}"));
@@ -127,25 +129,25 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
 
     private AdapterWeights AddAdapters(LlamaModel model)
     {
-        if (recipe.Model.Adapter is { } start)
+        if (_recipe.Model.Adapter is { } start)
         {
-            return new AdapterWeights(model, LoraInjection.Load(model, start, trainable: true, recipe.Lora.Dropout));
+            return new AdapterWeights(model, LoraInjection.Load(model, start, trainable: true, _recipe.Lora.Dropout));
         }
 
-        LoraConfig config = recipe.Lora.ToConfig() with { BaseModel = recipe.Model.Path };
-        LoraInjection.Inject(model, config, recipe.Training.Seed);
+        LoraConfig config = _recipe.Lora.ToConfig() with { BaseModel = _recipe.Model.Path };
+        LoraInjection.Inject(model, config, _recipe.Training.Seed);
         return new AdapterWeights(model, config);
     }
 
     private RunSummary Train(LlamaModel model, AdapterWeights weights, RunData data, CancellationToken cancellationToken)
     {
-        BatchPlan plan = new(data.Training.Samples, recipe.Data.PackedLength);
-        LearningRateSchedule schedule = recipe.Optimizer.ToSchedule(recipe.Training.TotalSteps(plan.Rows));
-        using Trainer trainer = new(model, backend, plan, recipe.Training, schedule, recipe.Optimizer.ToOptions());
+        BatchPlan plan = new(data.Training.Samples, _recipe.Data.PackedLength);
+        LearningRateSchedule schedule = _recipe.Optimizer.ToSchedule(_recipe.Training.TotalSteps(plan.Rows));
+        using Trainer trainer = new(model, backend, plan, _recipe.Training, schedule, _recipe.Optimizer.ToOptions());
         long trainable = model.TrainableParameters.Sum(parameter => parameter.Value.Shape.Count);
         RunSummary summary = new()
         {
-            Name = recipe.Name,
+            Name = _recipe.Name,
             Folder = folder.Path,
             Adapter = folder.Adapter,
             ProblemSets = [.. data.ProblemSets.Select(set => set.Name)],
@@ -158,9 +160,9 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
         };
         _observer.Report("trainable", string.Create(
             CultureInfo.InvariantCulture, $"{trainable:N0} values in {model.Linears.Count(layer => layer.Adapter is not null)} adapters, {100 * summary.TrainableShare:F2} % of all"));
-        _observer.Report("steps", string.Create(CultureInfo.InvariantCulture, $"{trainer.TotalSteps:N0}, each of {recipe.Training.BatchSize * recipe.Training.Accumulation} {(recipe.Data.PackedLength is null ? "samples" : "packed rows")}"));
+        _observer.Report("steps", string.Create(CultureInfo.InvariantCulture, $"{trainer.TotalSteps:N0}, each of {_recipe.Training.BatchSize * _recipe.Training.Accumulation} {(_recipe.Data.PackedLength is null ? "samples" : "packed rows")}"));
         CheckpointStore store = new(folder.Checkpoints, weights);
-        new TrainingLoop(folder, trainer, store, recipe.Training, _observer).Run(cancellationToken);
+        new TrainingLoop(folder, trainer, store, _recipe.Training, _observer).Run(cancellationToken);
         return summary with { PeakActivationBytes = trainer.PeakActivationBytes, Steps = MetricsFile.Read(folder.Metrics) };
     }
 

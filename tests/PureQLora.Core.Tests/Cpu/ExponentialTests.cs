@@ -28,6 +28,7 @@ public sealed unsafe class ExponentialTests
     [InlineData(float.NaN, float.NaN)]
     public void Exponential_GivenSpecialValues_ShouldBeExact(float x, float expected)
     {
+        Assert.Equal(expected, Exponential<LanesScalar, float>.Of(x));
         Assert.Equal(expected, Exponential<Lanes128, Vector128<float>>.Of(Vector128.Create(x))[1]);
         Assert.Equal(expected, Exponential<Lanes256, Vector256<float>>.Of(Vector256.Create(x))[1]);
         Assert.Equal(expected, Exponential<Lanes512, Vector512<float>>.Of(Vector512.Create(x))[1]);

@@ -90,11 +90,27 @@ public abstract class AdamWTests : OpTests
     }
 }
 
-public sealed class CpuAdamWTests : AdamWTests, IDisposable
+public abstract class CpuAdamWTests(CpuTier tier) : AdamWTests, IDisposable
 {
-    private readonly CpuBackend _backend = new(threads: 2);
+    private readonly CpuBackend _backend = CpuTiers.Open(tier);
 
     protected override IBackend Backend => _backend;
 
-    public void Dispose() => _backend.Dispose();
+    public void Dispose()
+    {
+        _backend.Dispose();
+        GC.SuppressFinalize(this);
+    }
 }
+
+public sealed class CpuScalarAdamWTests() : CpuAdamWTests(CpuTier.Scalar);
+
+public sealed class CpuVector128AdamWTests() : CpuAdamWTests(CpuTier.Vector128);
+
+public sealed class CpuAvx2AdamWTests() : CpuAdamWTests(CpuTier.Avx2);
+
+public sealed class CpuAvx512AdamWTests() : CpuAdamWTests(CpuTier.Avx512);
+
+public sealed class CpuAvx512BFloat16AdamWTests() : CpuAdamWTests(CpuTier.Avx512BFloat16);
+
+public sealed class CpuAmxAdamWTests() : CpuAdamWTests(CpuTier.Amx);

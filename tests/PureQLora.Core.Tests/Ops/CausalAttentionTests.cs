@@ -288,13 +288,17 @@ public abstract class CausalAttentionTests : OpTests
     }
 }
 
-public sealed class CpuCausalAttentionTests : CausalAttentionTests, IDisposable
+public abstract class CpuCausalAttentionTests(CpuTier tier) : CausalAttentionTests, IDisposable
 {
-    private readonly CpuBackend _backend = new(threads: 2);
+    private readonly CpuBackend _backend = CpuTiers.Open(tier);
 
     protected override IBackend Backend => _backend;
 
-    public void Dispose() => _backend.Dispose();
+    public void Dispose()
+    {
+        _backend.Dispose();
+        GC.SuppressFinalize(this);
+    }
 
     [Theory]
     [InlineData(Precision.Float32)]
@@ -304,7 +308,7 @@ public sealed class CpuCausalAttentionTests : CausalAttentionTests, IDisposable
         float[]? expected = null;
         foreach (int threads in new[] { 1, 2, 3, 7 })
         {
-            using CpuBackend backend = new(threads);
+            using CpuBackend backend = CpuTiers.Open(tier, threads);
             using ComputeScope scope = new(backend, recordGradients: true) { Precision = precision };
             AttentionReference shape = new(2, 130, 4, 2, 24, 130) { Window = 100 };
             (Tensor q, Tensor k, Tensor v) = Operands(shape);
@@ -323,7 +327,7 @@ public sealed class CpuCausalAttentionTests : CausalAttentionTests, IDisposable
     [InlineData(Precision.BFloat16)]
     public void CausalAttention_AfterWarmUp_ShouldNotAllocate(Precision precision)
     {
-        using CpuBackend backend = new(threads: 1);
+        using CpuBackend backend = CpuTiers.Open(tier, threads: 1);
         using ComputeScope scope = new(backend, recordGradients: true) { Precision = precision };
         AttentionReference shape = new(1, 67, 4, 2, 24, 67) { Segments = new int[67] };
         AttentionMask mask = shape.Mask;
@@ -344,22 +348,14 @@ public sealed class CpuCausalAttentionTests : CausalAttentionTests, IDisposable
     }
 }
 
-/// <summary>The same contract with vectors of 256 bits.</summary>
-public sealed class Cpu256CausalAttentionTests : CausalAttentionTests, IDisposable
-{
-    private readonly CpuBackend _backend = CpuTiers.Open(CpuTier.Avx2, threads: 1);
+public sealed class CpuScalarCausalAttentionTests() : CpuCausalAttentionTests(CpuTier.Scalar);
 
-    protected override IBackend Backend => _backend;
+public sealed class CpuVector128CausalAttentionTests() : CpuCausalAttentionTests(CpuTier.Vector128);
 
-    public void Dispose() => _backend.Dispose();
-}
+public sealed class CpuAvx2CausalAttentionTests() : CpuCausalAttentionTests(CpuTier.Avx2);
 
-/// <summary>The same contract with vectors of 128 bits.</summary>
-public sealed class Cpu128CausalAttentionTests : CausalAttentionTests, IDisposable
-{
-    private readonly CpuBackend _backend = CpuTiers.Open(CpuTier.Vector128, threads: 1);
+public sealed class CpuAvx512CausalAttentionTests() : CpuCausalAttentionTests(CpuTier.Avx512);
 
-    protected override IBackend Backend => _backend;
+public sealed class CpuAvx512BFloat16CausalAttentionTests() : CpuCausalAttentionTests(CpuTier.Avx512BFloat16);
 
-    public void Dispose() => _backend.Dispose();
-}
+public sealed class CpuAmxCausalAttentionTests() : CpuCausalAttentionTests(CpuTier.Amx);

@@ -167,11 +167,27 @@ public abstract class CrossEntropyTests : OpTests
     }
 }
 
-public sealed class CpuCrossEntropyTests : CrossEntropyTests, IDisposable
+public abstract class CpuCrossEntropyTests(CpuTier tier) : CrossEntropyTests, IDisposable
 {
-    private readonly CpuBackend _backend = new(threads: 2);
+    private readonly CpuBackend _backend = CpuTiers.Open(tier);
 
     protected override IBackend Backend => _backend;
 
-    public void Dispose() => _backend.Dispose();
+    public void Dispose()
+    {
+        _backend.Dispose();
+        GC.SuppressFinalize(this);
+    }
 }
+
+public sealed class CpuScalarCrossEntropyTests() : CpuCrossEntropyTests(CpuTier.Scalar);
+
+public sealed class CpuVector128CrossEntropyTests() : CpuCrossEntropyTests(CpuTier.Vector128);
+
+public sealed class CpuAvx2CrossEntropyTests() : CpuCrossEntropyTests(CpuTier.Avx2);
+
+public sealed class CpuAvx512CrossEntropyTests() : CpuCrossEntropyTests(CpuTier.Avx512);
+
+public sealed class CpuAvx512BFloat16CrossEntropyTests() : CpuCrossEntropyTests(CpuTier.Avx512BFloat16);
+
+public sealed class CpuAmxCrossEntropyTests() : CpuCrossEntropyTests(CpuTier.Amx);

@@ -108,9 +108,9 @@ public abstract class MatMulTests : OpTests
     }
 }
 
-public abstract class CpuMatMulTests(CpuTier level) : MatMulTests, IDisposable
+public abstract class CpuMatMulTests(CpuTier tier) : MatMulTests, IDisposable
 {
-    private readonly CpuBackend _backend = CpuTiers.Open(level);
+    private readonly CpuBackend _backend = CpuTiers.Open(tier);
 
     protected override IBackend Backend => _backend;
 
@@ -121,8 +121,14 @@ public abstract class CpuMatMulTests(CpuTier level) : MatMulTests, IDisposable
     }
 }
 
+public sealed class CpuScalarMatMulTests() : CpuMatMulTests(CpuTier.Scalar);
+
 public sealed class CpuVector128MatMulTests() : CpuMatMulTests(CpuTier.Vector128);
 
-public sealed class CpuVector256MatMulTests() : CpuMatMulTests(CpuTier.Avx2);
+public sealed class CpuAvx2MatMulTests() : CpuMatMulTests(CpuTier.Avx2);
 
-public sealed class CpuVector512MatMulTests() : CpuMatMulTests(CpuTier.Avx512);
+public sealed class CpuAvx512MatMulTests() : CpuMatMulTests(CpuTier.Avx512);
+
+public sealed class CpuAvx512BFloat16MatMulTests() : CpuMatMulTests(CpuTier.Avx512BFloat16);
+
+public sealed class CpuAmxMatMulTests() : CpuMatMulTests(CpuTier.Amx);

@@ -176,9 +176,9 @@ public abstract class QLoraLinearTests : OpTests
     }
 }
 
-public abstract class CpuQLoraLinearTests(CpuTier level) : QLoraLinearTests, IDisposable
+public abstract class CpuQLoraLinearTests(CpuTier tier) : QLoraLinearTests, IDisposable
 {
-    private readonly CpuBackend _backend = CpuTiers.Open(level);
+    private readonly CpuBackend _backend = CpuTiers.Open(tier);
 
     protected override IBackend Backend => _backend;
 
@@ -189,8 +189,14 @@ public abstract class CpuQLoraLinearTests(CpuTier level) : QLoraLinearTests, IDi
     }
 }
 
+public sealed class CpuScalarQLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Scalar);
+
 public sealed class CpuVector128QLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Vector128);
 
-public sealed class CpuVector256QLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Avx2);
+public sealed class CpuAvx2QLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Avx2);
 
-public sealed class CpuVector512QLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Avx512);
+public sealed class CpuAvx512QLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Avx512);
+
+public sealed class CpuAvx512BFloat16QLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Avx512BFloat16);
+
+public sealed class CpuAmxQLoraLinearTests() : CpuQLoraLinearTests(CpuTier.Amx);

@@ -61,11 +61,27 @@ public abstract class RmsNormTests : OpTests
     }
 }
 
-public sealed class CpuRmsNormTests : RmsNormTests, IDisposable
+public abstract class CpuRmsNormTests(CpuTier tier) : RmsNormTests, IDisposable
 {
-    private readonly CpuBackend _backend = new(threads: 2);
+    private readonly CpuBackend _backend = CpuTiers.Open(tier);
 
     protected override IBackend Backend => _backend;
 
-    public void Dispose() => _backend.Dispose();
+    public void Dispose()
+    {
+        _backend.Dispose();
+        GC.SuppressFinalize(this);
+    }
 }
+
+public sealed class CpuScalarRmsNormTests() : CpuRmsNormTests(CpuTier.Scalar);
+
+public sealed class CpuVector128RmsNormTests() : CpuRmsNormTests(CpuTier.Vector128);
+
+public sealed class CpuAvx2RmsNormTests() : CpuRmsNormTests(CpuTier.Avx2);
+
+public sealed class CpuAvx512RmsNormTests() : CpuRmsNormTests(CpuTier.Avx512);
+
+public sealed class CpuAvx512BFloat16RmsNormTests() : CpuRmsNormTests(CpuTier.Avx512BFloat16);
+
+public sealed class CpuAmxRmsNormTests() : CpuRmsNormTests(CpuTier.Amx);

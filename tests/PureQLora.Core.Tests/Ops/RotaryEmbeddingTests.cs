@@ -78,13 +78,17 @@ public abstract class RotaryEmbeddingTests : OpTests
     }
 }
 
-public sealed class CpuRotaryEmbeddingTests : RotaryEmbeddingTests, IDisposable
+public abstract class CpuRotaryEmbeddingTests(CpuTier tier) : RotaryEmbeddingTests, IDisposable
 {
-    private readonly CpuBackend _backend = new(threads: 2);
+    private readonly CpuBackend _backend = CpuTiers.Open(tier);
 
     protected override IBackend Backend => _backend;
 
-    public void Dispose() => _backend.Dispose();
+    public void Dispose()
+    {
+        _backend.Dispose();
+        GC.SuppressFinalize(this);
+    }
 
     [Fact]
     public void RotaryEmbedding_AfterWarmUp_ShouldNotAllocate()
@@ -101,3 +105,15 @@ public sealed class CpuRotaryEmbeddingTests : RotaryEmbeddingTests, IDisposable
         }));
     }
 }
+
+public sealed class CpuScalarRotaryEmbeddingTests() : CpuRotaryEmbeddingTests(CpuTier.Scalar);
+
+public sealed class CpuVector128RotaryEmbeddingTests() : CpuRotaryEmbeddingTests(CpuTier.Vector128);
+
+public sealed class CpuAvx2RotaryEmbeddingTests() : CpuRotaryEmbeddingTests(CpuTier.Avx2);
+
+public sealed class CpuAvx512RotaryEmbeddingTests() : CpuRotaryEmbeddingTests(CpuTier.Avx512);
+
+public sealed class CpuAvx512BFloat16RotaryEmbeddingTests() : CpuRotaryEmbeddingTests(CpuTier.Avx512BFloat16);
+
+public sealed class CpuAmxRotaryEmbeddingTests() : CpuRotaryEmbeddingTests(CpuTier.Amx);

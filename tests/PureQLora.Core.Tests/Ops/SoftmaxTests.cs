@@ -116,11 +116,27 @@ public abstract class SoftmaxTests : OpTests
     }
 }
 
-public sealed class CpuSoftmaxTests : SoftmaxTests, IDisposable
+public abstract class CpuSoftmaxTests(CpuTier tier) : SoftmaxTests, IDisposable
 {
-    private readonly CpuBackend _backend = new(threads: 2);
+    private readonly CpuBackend _backend = CpuTiers.Open(tier);
 
     protected override IBackend Backend => _backend;
 
-    public void Dispose() => _backend.Dispose();
+    public void Dispose()
+    {
+        _backend.Dispose();
+        GC.SuppressFinalize(this);
+    }
 }
+
+public sealed class CpuScalarSoftmaxTests() : CpuSoftmaxTests(CpuTier.Scalar);
+
+public sealed class CpuVector128SoftmaxTests() : CpuSoftmaxTests(CpuTier.Vector128);
+
+public sealed class CpuAvx2SoftmaxTests() : CpuSoftmaxTests(CpuTier.Avx2);
+
+public sealed class CpuAvx512SoftmaxTests() : CpuSoftmaxTests(CpuTier.Avx512);
+
+public sealed class CpuAvx512BFloat16SoftmaxTests() : CpuSoftmaxTests(CpuTier.Avx512BFloat16);
+
+public sealed class CpuAmxSoftmaxTests() : CpuSoftmaxTests(CpuTier.Amx);

@@ -2,12 +2,16 @@ using PureQLora.Core;
 
 namespace PureQLora.Models.Tests;
 
-/// <summary>Gradients of every weight of llama-mha against float64 truth from PyTorch.</summary>
-public sealed class GoldenGradientTests : IDisposable
+/// <summary>Gradients of every weight of llama-mha, on every tier, against float64 truth from PyTorch.</summary>
+public abstract class GoldenGradientTests(CpuTier tier) : IDisposable
 {
-    private readonly CpuBackend _backend = new(threads: 2);
+    private readonly CpuBackend _backend = CpuTiers.Open(tier);
 
-    public void Dispose() => _backend.Dispose();
+    public void Dispose()
+    {
+        _backend.Dispose();
+        GC.SuppressFinalize(this);
+    }
 
     [Theory]
     [InlineData(false)]
@@ -80,3 +84,15 @@ public sealed class GoldenGradientTests : IDisposable
         public WeightMatrix Weight(string module) => new(module == "lm_head" ? model.EmbeddingTable : _tensors[$"{module}.weight"]);
     }
 }
+
+public sealed class ScalarGoldenGradientTests() : GoldenGradientTests(CpuTier.Scalar);
+
+public sealed class Vector128GoldenGradientTests() : GoldenGradientTests(CpuTier.Vector128);
+
+public sealed class Avx2GoldenGradientTests() : GoldenGradientTests(CpuTier.Avx2);
+
+public sealed class Avx512GoldenGradientTests() : GoldenGradientTests(CpuTier.Avx512);
+
+public sealed class Avx512BFloat16GoldenGradientTests() : GoldenGradientTests(CpuTier.Avx512BFloat16);
+
+public sealed class AmxGoldenGradientTests() : GoldenGradientTests(CpuTier.Amx);

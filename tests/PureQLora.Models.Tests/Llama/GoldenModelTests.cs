@@ -2,14 +2,18 @@ using PureQLora.Core;
 
 namespace PureQLora.Models.Tests;
 
-/// <summary>Every golden model against float64 truth from transformers; tolerances are those of its golden.json.</summary>
-public sealed class GoldenModelTests : IDisposable
+/// <summary>Every golden model on every tier, against float64 truth from transformers; tolerances are those of its golden.json.</summary>
+public abstract class GoldenModelTests(CpuTier tier) : IDisposable
 {
-    private readonly CpuBackend _backend = new(threads: 2);
+    private readonly CpuBackend _backend = CpuTiers.Open(tier);
 
     public static TheoryData<string> Models => [.. GoldenModel.Names];
 
-    public void Dispose() => _backend.Dispose();
+    public void Dispose()
+    {
+        _backend.Dispose();
+        GC.SuppressFinalize(this);
+    }
 
     [Theory]
     [MemberData(nameof(Models))]
@@ -136,3 +140,15 @@ public sealed class GoldenModelTests : IDisposable
         return [.. Enumerable.Range(1, rows).Select(row => System.Numerics.Tensors.TensorPrimitives.IndexOfMax(logits.AsSpan((row * rowLength) - vocabulary, vocabulary)))];
     }
 }
+
+public sealed class ScalarGoldenModelTests() : GoldenModelTests(CpuTier.Scalar);
+
+public sealed class Vector128GoldenModelTests() : GoldenModelTests(CpuTier.Vector128);
+
+public sealed class Avx2GoldenModelTests() : GoldenModelTests(CpuTier.Avx2);
+
+public sealed class Avx512GoldenModelTests() : GoldenModelTests(CpuTier.Avx512);
+
+public sealed class Avx512BFloat16GoldenModelTests() : GoldenModelTests(CpuTier.Avx512BFloat16);
+
+public sealed class AmxGoldenModelTests() : GoldenModelTests(CpuTier.Amx);

@@ -71,9 +71,10 @@ public sealed class EvaluateTests : IDisposable
             return Math.Log(row.Sum(logit => Math.Exp(logit))) - row[target];
         }).Average();
 
-        Tool.Evaluate("perplexity", "--model", model, "--token-ids", _temporary.Write("ids.json", JsonSerializer.Serialize(rows)), "--output", _temporary["out.json"]).ShouldSucceed();
+        Tool.Evaluate("perplexity", "--model", model, "--token-ids", _temporary.Write("ids.json", JsonSerializer.Serialize(rows)), "--precision", "float32", "--output", _temporary["out.json"]).ShouldSucceed();
         using JsonDocument result = JsonDocument.Parse(File.ReadAllText(_temporary["out.json"]));
-        Assert.Equal(["perplexity", "nll", "tokens"], result.RootElement.EnumerateObject().Select(property => property.Name));
+        Assert.Equal(["perplexity", "nll", "tokens", "precision", "device"], result.RootElement.EnumerateObject().Select(property => property.Name));
+        Assert.Equal("float32", result.RootElement.GetProperty("precision").GetString());
         Assert.Equal(12, result.RootElement.GetProperty("tokens").GetInt32());
         Assert.Equal(nll, result.RootElement.GetProperty("nll").GetDouble(), 1e-5); // float32 logits
         Assert.Equal(Math.Exp(nll), result.RootElement.GetProperty("perplexity").GetDouble(), Math.Exp(nll) * 1e-5);
@@ -97,7 +98,7 @@ public sealed class EvaluateTests : IDisposable
         string model = RepositoryPaths.Shared("golden", "models_real", "stories260K");
         GoldenTensors golden = GoldenTensors.Read(RepositoryPaths.Shared("golden", "quantization", "perplexity", "stories260K.safetensors"));
         int[][] rows = [.. golden.Ints("eval_ids").Chunk((int)golden.Shape("eval_ids")[1])];
-        Tool.Evaluate("perplexity", "--model", model, "--token-ids", _temporary.Write("ids.json", JsonSerializer.Serialize(rows)), "--output", _temporary["out.json"]).ShouldSucceed();
+        Tool.Evaluate("perplexity", "--model", model, "--token-ids", _temporary.Write("ids.json", JsonSerializer.Serialize(rows)), "--precision", "float32", "--output", _temporary["out.json"]).ShouldSucceed();
         using JsonDocument result = JsonDocument.Parse(File.ReadAllText(_temporary["out.json"]));
         Assert.Equal(golden.Doubles("nll fp32").Average(), result.RootElement.GetProperty("nll").GetDouble(), 1e-4); // as the README suggests
     }

@@ -7,6 +7,8 @@ internal static class Tool
 {
     private static readonly Lock Gate = new();
 
+    public static ToolResult Bench(params string[] arguments) => Run(PureQLora.Tools.Bench.Program.Main, arguments);
+
     public static ToolResult Evaluate(params string[] arguments) => Run(PureQLora.Tools.Evaluate.Program.Main, arguments);
 
     public static ToolResult Export(params string[] arguments) => Run(PureQLora.Tools.Export.Program.Main, arguments);

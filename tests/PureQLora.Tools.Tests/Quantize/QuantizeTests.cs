@@ -230,7 +230,7 @@ public sealed class QuantizeTests : IDisposable
         double Perplexity(params string[] options)
         {
             Tool.Quantize(["--model", model, "--output", _temporary["out"], "--bits", "4", "--group-size", "64", .. options]).ShouldSucceed();
-            Tool.Evaluate("perplexity", "--model", _temporary["out"], "--token-ids", ids, "--output", _temporary["p.json"]).ShouldSucceed();
+            Tool.Evaluate("perplexity", "--model", _temporary["out"], "--token-ids", ids, "--output", _temporary["p.json"], "--precision", "float32").ShouldSucceed();
             Directory.Delete(_temporary["out"], recursive: true);
             using JsonDocument result = JsonDocument.Parse(File.ReadAllText(_temporary["p.json"]));
             return result.RootElement.GetProperty("perplexity").GetDouble();

@@ -57,7 +57,7 @@ public sealed class GoldenQLoraTests : IDisposable
     {
         double[] losses = [.. _figures.GetProperty("losses_before_each_step_and_at_the_end").EnumerateArray().Select(loss => loss.GetDouble())];
         TrainingSample[] samples = [.. _golden.Ints("input_ids").Chunk(32).Zip(_golden.Ints("labels").Chunk(32), (ids, labels) => new TrainingSample(ids, labels))];
-        TrainingOptions options = new() { Steps = losses.Length, BatchSize = 2, MaxGradNorm = 0, Checkpointing = checkpointing, Shuffle = false };
+        TrainingOptions options = new() { Precision = Precision.Float32, Steps = losses.Length, BatchSize = 2, MaxGradNorm = 0, Checkpointing = checkpointing, Shuffle = false };
         LearningRateSchedule schedule = new() { Kind = ScheduleKind.Constant, BaseRate = 1e-2, TotalSteps = losses.Length };
         using Trainer trainer = new(Model, _backend, new BatchPlan(samples), options, schedule, new AdamWOptions());
 

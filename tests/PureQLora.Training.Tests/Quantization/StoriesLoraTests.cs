@@ -27,7 +27,7 @@ public sealed class StoriesLoraTests
                 .Select(row => (int[])[StoriesModel.BosId, .. row]).Select(ids => new TrainingSample(ids, ids)),
         ];
         LoraInjection.Inject(stories.Model, new LoraConfig { Rank = 8, Alpha = 16, TargetPattern = LoraConfig.AllLinear }, seed: 42);
-        TrainingOptions options = new() { Steps = 150, BatchSize = 8, Checkpointing = false };
+        TrainingOptions options = new() { Precision = Precision.Float32, Steps = 150, BatchSize = 8, Checkpointing = false };
         LearningRateSchedule schedule = new() { Kind = ScheduleKind.Cosine, BaseRate = 1e-3, WarmupSteps = 10, TotalSteps = 150 };
         using Trainer trainer = new(stories.Model, backend, new BatchPlan(samples), options, schedule, new AdamWOptions());
         (double first, double last, double seconds) = (0, 0, 0);

@@ -60,6 +60,28 @@ public sealed class RecipeReaderTests : IDisposable
         Assert.Contains($"there is no key {unknown}; the nearest is {nearest}.", refused.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Read_GivenAutomaticPrecision_ShouldLeaveItToTheDevice()
+    {
+        string path = Write("""{ "training": { "precision": "bfloat16" } }""");
+
+        Assert.Null(RecipeReader.Read(path, ["training.precision=auto"]).Training.Precision);
+        Assert.Null(RecipeReader.Read(Write("""{ "training": { "precision": "auto" } }"""), []).Training.Precision);
+        Assert.Equal(Precision.Float32, RecipeReader.Read(path, ["training.precision=float32"]).Training.Precision);
+    }
+
+    [Fact]
+    public void For_GivenTiersWithAndWithoutBFloat16_ShouldTakeWhatEachPrefers()
+    {
+        using CpuBackend slow = new(threads: 1, CpuTier.Vector128);
+        Recipe open = RecipeReader.Read(null, []);
+
+        Assert.Equal(Precision.Float32, open.For(slow).Training.Precision);
+        Assert.Equal(Precision.BFloat16, RecipeReader.Read(null, ["training.precision=bfloat16"]).For(slow).Training.Precision);
+        using CpuBackend best = new(threads: 1, CpuBackend.SupportedTier);
+        Assert.Equal(best.Tier >= CpuTier.Avx512BFloat16 ? Precision.BFloat16 : Precision.Float32, open.For(best).Training.Precision);
+    }
+
     [Theory]
     [InlineData("""{ "lora": { "rank": "eight" } }""", "lora.rank is \"eight\"")]
     [InlineData("""{ "lora": { "rank": 8.5 } }""", "lora.rank is \"8.5\"")]
@@ -67,7 +89,7 @@ public sealed class RecipeReaderTests : IDisposable
     [InlineData("""{ "lora": 8 }""", "lora")]
     [InlineData("""{ "training": { "seed": -1 } }""", "training.seed")]
     [InlineData("""{ "training": { "checkpointing": "maybe" } }""", "true or false")]
-    [InlineData("""{ "training": { "precision": "float8" } }""", "bFloat16")]
+    [InlineData("""{ "training": { "precision": "float8" } }""", "auto, float32, bFloat16")]
     [InlineData("""{ "training": { "precision": "1" } }""", "bFloat16")]
     [InlineData("""{ "optimizer": { "learningRate": "NaN" } }""", "a number")]
     [InlineData("""[ 1 ]""", "not valid JSON")]
@@ -88,6 +110,7 @@ public sealed class RecipeReaderTests : IDisposable
     [InlineData("data.maxLength=1")]
     [InlineData("data.limit=0")]
     [InlineData("training.batchSize=0")]
+    [InlineData("training.precision=int8")]
     [InlineData("optimizer.schedule=sinus")]
     [InlineData("optimizer.warmupRatio=2")]
     [InlineData("optimizer.beta1=1")]

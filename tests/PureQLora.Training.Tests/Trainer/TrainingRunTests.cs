@@ -30,6 +30,19 @@ public sealed class TrainingRunTests : IDisposable
         Assert.Contains(trained.Model.Linears, layer => layer.Adapter!.B.Floats.ContainsAnyExcept(0f));
     }
 
+    [Fact]
+    public void Run_GivenNoPrecision_ShouldKeepWhatTheDevicePreferred()
+    {
+        _ = _tiny.Run("run", _tiny.Recipe());
+
+        using CpuBackend backend = new(threads: 1);
+        _ = RunFolder.Resume(_tiny["run"], [], out Recipe stored);
+        Assert.Equal(backend.PreferredPrecision, stored.Training.Precision);
+        string report = File.ReadAllText(Path.Combine(_tiny["run"], "report.html"));
+        Assert.Contains(backend.Description, report, StringComparison.Ordinal);
+        Assert.Contains(backend.PreferredPrecision.Name(), report, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(1, 2)]
     [InlineData(4, 1)]

@@ -46,7 +46,6 @@ internal readonly unsafe struct Avx512Tiles : ITileCode
             code.vpxord(sum, sum, sum);
         }
 
-        PrefetchResult(code, height);
         code.mov(pairs, __[r11 + Offset(nameof(TileArguments.Pairs))]);
         code.shr(pairs, 2);
         kernel.IfNotZero(pairs, () => kernel.Loop(pairs, () => Step(code, height, Unrolled)));
@@ -55,18 +54,6 @@ internal readonly unsafe struct Avx512Tiles : ITileCode
         kernel.IfNotZero(pairs, () => kernel.Loop(pairs, () => Step(code, height, 1)));
         Store(code, height, accumulate);
         return kernel.Assemble();
-    }
-
-    /// <summary>Asks for the lines of c, which lie a row apart and are no stream to the processor, a whole tile ahead of their use.</summary>
-    private static void PrefetchResult(Assembler code, int height)
-    {
-        code.mov(rcx, rax);
-        for (int row = 0; row < height; row++)
-        {
-            code.prefetchw(__byte_ptr[rcx]);
-            code.prefetchw(__byte_ptr[rcx + 64]);
-            code.add(rcx, rdx);
-        }
     }
 
     /// <summary>Adds the products of some pairs of inner elements.</summary>

@@ -27,4 +27,15 @@ internal unsafe struct GemmProblem
         (turned.RowStride, turned.ColumnStride) = (ColumnStride, RowStride);
         return turned;
     }
+
+    /// <summary>Writes sums to a row of c from a column on, or adds them.</summary>
+    public readonly void Store(long row, long column, int count, float* sums)
+    {
+        float* c = C + (row * RowStride) + (column * ColumnStride);
+        for (int j = 0; j < count; j++, c += ColumnStride)
+        {
+            float value = Alpha * sums[j];
+            *c = Accumulate ? *c + value : value;
+        }
+    }
 }

@@ -13,6 +13,7 @@ internal readonly unsafe struct MatrixSource
     private readonly QuantizedRows _quantized;
     private readonly QuantizedNibbles _nibbles;
     private readonly bool _hasNibbles;
+    private readonly PackedRows _packed;
 
     private MatrixSource(byte* data, long stride, Storing storing)
     {
@@ -22,7 +23,7 @@ internal readonly unsafe struct MatrixSource
 
     private MatrixSource(QuantizedMatrix matrix, CpuTier tier)
     {
-        (_storing, _quantized) = (Storing.Quantized, new QuantizedRows(matrix, tier));
+        (_storing, _quantized, _packed) = (Storing.Quantized, new QuantizedRows(matrix, tier), new PackedRows(matrix));
         _hasNibbles = QuantizedNibbles.TryCreate(matrix, out _nibbles);
     }
 
@@ -37,6 +38,12 @@ internal readonly unsafe struct MatrixSource
     /// <summary>True where <see cref="Row"/> points into the operand itself and needs no buffer.</summary>
     public bool IsDirect => _storing == Storing.Float32;
 
+    /// <summary>The codes of a quantised operand, or null.</summary>
+    public PackedRows? Packed => _storing == Storing.Quantized ? _packed : null;
+
+    /// <summary>First of a bfloat16 operand's elements, row by row; null for other operands.</summary>
+    public ushort* BFloat16 => _storing == Storing.BFloat16 ? (ushort*)_data : null;
+
     /// <summary>The last dimension of a tensor as rows.</summary>
     public static MatrixSource Of(Tensor tensor) => new(tensor.Host(), tensor.Shape.Columns, tensor.DataType switch
     {
@@ -45,6 +52,9 @@ internal readonly unsafe struct MatrixSource
         DataType.Float16 => Storing.Float16,
         _ => throw new InvalidOperationException($"A matrix product needs floating operands, the tensor is {tensor}."),
     });
+
+    /// <summary>Rows of floats, one behind the other.</summary>
+    public static MatrixSource Of(float* rows, long columns) => new((byte*)rows, columns, Storing.Float32);
 
     /// <summary>A weight as [outDim, inDim].</summary>
     public static MatrixSource Of(WeightMatrix weight, CpuTier tier) =>

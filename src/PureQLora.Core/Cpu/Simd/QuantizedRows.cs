@@ -120,7 +120,7 @@ internal readonly unsafe struct QuantizedRows
             *target++ = scale * (Code(codes, column++) - zero);
         }
 
-        int vectors = _tier == CpuTier.Vector128 ? 0 : (stop - column) & ~7;
+        int vectors = _tier <= CpuTier.Vector128 ? 0 : (stop - column) & ~7;
         if (vectors > 0)
         {
             byte* at = codes + ((long)column * _bits / 8);

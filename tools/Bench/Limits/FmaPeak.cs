@@ -1,47 +1,22 @@
-using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace PureQLora.Tools.Bench;
 
-/// <summary>The rate of float32 multiply-adds of all threads at once, without any memory access: the bound of every product.</summary>
+/// <summary>The rate of float32 multiply-adds without any memory access: the bound of every product in float32.</summary>
 internal static class FmaPeak
 {
     private const int Rounds = 250_000;
-    private const int Bursts = 1_000;
     private const int Chains = 12;
 
-    /// <summary>
-    /// Floating-point operations a second, a multiply-add counted as two: all threads run many bursts of about a millisecond side by
-    /// side, and the best bursts of the threads are added. Long runs would measure the neighbours on a shared machine instead.
-    /// </summary>
-    public static double Measure()
+    /// <summary>Floating-point operations a second, a multiply-add counted as two.</summary>
+    /// <param name="threads">Threads at once.</param>
+    /// <param name="bursts">Measurements of each, about half a millisecond long.</param>
+    public static double Measure(int threads, int bursts)
     {
         bool wide = Vector512.IsHardwareAccelerated;
         double flops = 2.0 * Chains * (wide ? Vector512<float>.Count : Vector256<float>.Count) * Rounds;
-        double[] rates = new double[Environment.ProcessorCount];
-        Thread[] workers = new Thread[rates.Length];
-        for (int i = 0; i < workers.Length; i++)
-        {
-            int index = i;
-            workers[i] = new Thread(() =>
-            {
-                for (int burst = 0; burst < Bursts; burst++)
-                {
-                    long began = Stopwatch.GetTimestamp();
-                    GC.KeepAlive(wide ? Run512() : Run256());
-                    rates[index] = Math.Max(rates[index], flops / Stopwatch.GetElapsedTime(began).TotalSeconds);
-                }
-            });
-            workers[i].Start();
-        }
-
-        foreach (Thread worker in workers)
-        {
-            worker.Join();
-        }
-
-        return rates.Sum();
+        return ParallelBursts.Measure(threads, bursts, flops, () => GC.KeepAlive(wide ? Run512() : Run256()));
     }
 
     // Twelve independent chains hide the latency of the unit; separate locals, because an array would live in memory.

@@ -1,0 +1,57 @@
+namespace PureQLora.Core;
+
+public sealed unsafe partial class CpuBackend
+{
+    /// <summary>Up to so many rows of x meet a bfloat16 weight as it is; for more, it pays to convert it once for all.</summary>
+    private const int HalfRows = 2;
+
+    /// <summary>c = x · wᵀ for a row or two and a bfloat16 weight, such as the head of a model in decoding.</summary>
+    private bool TryHalfProduct(in GemmProblem problem)
+    {
+        GemmTerm term = problem.First;
+        if (_tier < CpuTier.Avx512 || problem.M > HalfRows || problem.N < PackedQuad || !term.LeftIsInner || !term.RightIsInner
+            || problem.Second.Depth > 0 || term.Right.BFloat16 is null)
+        {
+            return false;
+        }
+
+        int k = checked((int)term.Depth);
+        using Scratch x = Scratch.Rent(problem.M * k);
+        for (long i = 0; i < problem.M; i++)
+        {
+            float* target = x.Floats + (i * k);
+            float* row = term.Left.Row(i, 0, k, target);
+            if (problem.Precision == Precision.BFloat16)
+            {
+                BFloat16Vectors.Round(row, target, k);
+            }
+            else if (row != target)
+            {
+                Buffer.MemoryCopy(row, target, k * sizeof(float), k * sizeof(float));
+            }
+        }
+
+        HalfBody body = new(problem, term.Right.BFloat16, x.Floats, k);
+        _pool.For((problem.N + PackedQuad - 1) / PackedQuad, PackedGrain, ref body);
+        return true;
+    }
+
+    /// <summary>Four weight rows an item.</summary>
+    private readonly struct HalfBody(GemmProblem problem, ushort* w, float* x, int k) : IParallelRange
+    {
+        private readonly GemmProblem _problem = problem;
+
+        public void Run(long start, long end)
+        {
+            float* sums = stackalloc float[PackedQuad];
+            for (long quad = start; quad < end; quad++)
+            {
+                for (long i = 0; i < _problem.M; i++)
+                {
+                    System.Runtime.Intrinsics.Vector128.Store(HalfDots512.BFloat16(w + (QuadRow(_problem, quad) * k), k, x + (i * k), k), sums);
+                    StoreQuad(_problem, i, quad, sums);
+                }
+            }
+        }
+    }
+}

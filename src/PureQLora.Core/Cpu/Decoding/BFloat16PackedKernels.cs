@@ -1,0 +1,123 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using Iced.Intel;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace PureQLora.Core;
+
+/// <summary>
+/// Few rows of x, rounded to bfloat16, times packed 2- or 4-bit codes whose values are rounded likewise: a table of the group's values,
+/// looked up for 32 codes at once, multiplied by <c>vdpbf16ps</c>.
+/// </summary>
+/// <remarks>Word w of a block holds codes 4w … 4w + 3; look-up j takes code 4w + j of each.</remarks>
+internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
+{
+    private const int WordSteps = 4;
+
+    private static readonly KernelTable Kernels = new(
+        5 * (IPackedKernels.MostRows + 1), static index => Generate(index / (IPackedKernels.MostRows + 1), index % (IPackedKernels.MostRows + 1)));
+
+    public static bool Fits(in PackedRows rows) => rows.Bits is 2 or 4 && rows.HasWholeBlocks;
+
+    public static int BlockBytes(int count) => WordSteps * 64 * count;
+
+    public static int SumsLength(int count) => 16 * PackedKernelAssembler.Rows * count;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Arrange(float* x, long stride, int count, int columns, int bits, byte* target)
+    {
+        Vector512<ushort> even = Vector512<ushort>.Indices + Vector512<ushort>.Indices;
+        Vector512<ushort> odd = even + Vector512<ushort>.One;
+        float* block = stackalloc float[PackedRows.Block];
+        for (int start = 0; start < columns; start += PackedRows.Block, target += BlockBytes(count))
+        {
+            int length = Math.Min(PackedRows.Block, columns - start);
+            for (int m = 0; m < count; m++)
+            {
+                BFloat16Vectors.Round(x + (m * stride) + start, block, length);
+                new Span<float>(block + length, PackedRows.Block - length).Clear();
+                (Vector512<ushort> w0, Vector512<ushort> w1) = (Words(block), Words(block + 32));
+                (Vector512<ushort> w2, Vector512<ushort> w3) = (Words(block + 64), Words(block + 96));
+                Vector512<ushort> e0 = Avx512BW.PermuteVar32x16x2(w0, even, w1), e1 = Avx512BW.PermuteVar32x16x2(w2, even, w3);
+                Vector512<ushort> o0 = Avx512BW.PermuteVar32x16x2(w0, odd, w1), o1 = Avx512BW.PermuteVar32x16x2(w2, odd, w3);
+                ushort* words = (ushort*)target + (32 * m);
+                Avx512BW.PermuteVar32x16x2(e0, even, e1).Store(words);
+                Avx512BW.PermuteVar32x16x2(o0, even, o1).Store(words + (32 * count));
+                Avx512BW.PermuteVar32x16x2(e0, odd, e1).Store(words + (64 * count));
+                Avx512BW.PermuteVar32x16x2(o0, odd, o1).Store(words + (96 * count));
+            }
+        }
+    }
+
+    public static void Run(int count, int bits, PackedArguments* arguments, float* sums)
+    {
+        ((delegate* unmanaged[SuppressGCTransition]<PackedArguments*, void>)Kernels[(bits * (IPackedKernels.MostRows + 1)) + count])(arguments);
+        for (int m = 0; m < count; m++)
+        {
+            LaneSums.Of4(arguments->Sums + (64 * m)).Store(sums + (PackedKernelAssembler.Rows * m));
+        }
+    }
+
+    /// <summary>The code of one kernel.</summary>
+    internal static byte[] Generate(int bits, int count) => PackedKernelAssembler.Assemble(
+        bits,
+        count,
+        BlockBytes(count),
+        static code => code.vmovups(zmm31, __zmmword_ptr[r11 + PackedArguments.Offset(nameof(PackedArguments.Values))]),
+        code => Block(code, bits, count),
+        static _ => { });
+
+    private static void Block(Assembler code, int bits, int count)
+    {
+        const int codes = 16, tables = 20, values = 24, x = 28;
+        for (int row = 0; row < PackedKernelAssembler.Rows; row++)
+        {
+            if (bits == 4)
+            {
+                code.vmovdqu64(PackedKernelAssembler.Zmm(codes + row), PackedKernelAssembler.Row(row));
+            }
+            else
+            {
+                code.vpmovzxbw(PackedKernelAssembler.Zmm(codes + row), PackedKernelAssembler.Row(row));
+            }
+
+            // Sixteen values of scale · (code − zero), twice, as an index has a neighbour's bit above its code.
+            AssemblerRegisterZMM table = PackedKernelAssembler.Zmm(tables + row);
+            AssemblerRegisterYMM half = new(Register.YMM0 + tables + row);
+            code.vsubps(table, zmm31, __dword_bcst[r8 + ((PackedKernelAssembler.Rows + row) * sizeof(float))]);
+            code.vmulps(table, table, __dword_bcst[r8 + (row * sizeof(float))]);
+            code.vcvtneps2bf16(half, table);
+            code.vinserti64x4(table, table, half, 1);
+        }
+
+        for (int step = 0; step < WordSteps; step++)
+        {
+            for (int row = 0; row < PackedKernelAssembler.Rows; row++)
+            {
+                AssemblerRegisterZMM index = PackedKernelAssembler.Zmm(codes + row);
+                if (step > 0)
+                {
+                    code.vpsrlw(index, index, (byte)bits);
+                }
+
+                code.vpermw(PackedKernelAssembler.Zmm(values + row), index, PackedKernelAssembler.Zmm(tables + row));
+            }
+
+            for (int m = 0; m < count; m++)
+            {
+                AssemblerRegisterZMM input = PackedKernelAssembler.Zmm(x + (m & 1));
+                code.vmovdqu64(input, __zmmword_ptr[r9 + (64 * ((step * count) + m))]);
+                for (int row = 0; row < PackedKernelAssembler.Rows; row++)
+                {
+                    code.vdpbf16ps(PackedKernelAssembler.Zmm((PackedKernelAssembler.Rows * m) + row), input, PackedKernelAssembler.Zmm(values + row));
+                }
+            }
+        }
+    }
+
+    /// <summary>The upper halves of 32 floats.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<ushort> Words(float* x) => Vector512.Create(
+        Avx512F.ConvertToVector256UInt16(Vector512.Load((uint*)x) >>> 16), Avx512F.ConvertToVector256UInt16(Vector512.Load((uint*)x + 16) >>> 16));
+}

@@ -1,0 +1,74 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace PureQLora.Core;
+
+/// <summary>
+/// How <see cref="Precision.Int8"/> rounds activations: in each row, each 128 columns from a multiple of 128 on share a step of
+/// max |x| / 127, and x becomes step · q with q the nearest integer of x / step, ties to even. At most half a step off.
+/// </summary>
+internal static unsafe class Int8Rounding
+{
+    private const int Highest = 127;
+
+    /// <summary>Rounds a block.</summary>
+    /// <param name="x">[count]</param>
+    /// <param name="count">At most 128.</param>
+    /// <param name="target">[128], zero beyond count.</param>
+    /// <returns>The step, and Σ q.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static (float Step, int Total) Quantize(float* x, int count, sbyte* target)
+    {
+        float* padded = stackalloc float[PackedRows.Block];
+        if (count < PackedRows.Block)
+        {
+            new Span<float>(padded, PackedRows.Block).Clear();
+            new ReadOnlySpan<float>(x, count).CopyTo(new Span<float>(padded, count));
+            x = padded;
+        }
+
+        Vector256<float> highest = default;
+        for (int i = 0; i < PackedRows.Block; i += 8)
+        {
+            highest = Vector256.Max(highest, Vector256.Abs(Vector256.Load(x + i)));
+        }
+
+        float maximum = 0f;
+        for (int i = 0; i < 8; i++)
+        {
+            maximum = MathF.Max(maximum, highest[i]);
+        }
+
+        // A step of zero or of NaN makes the product zero or NaN whatever the integers are.
+        float step = maximum / Highest;
+        float inverse = step > 0f && float.IsFinite(1f / step) ? 1f / step : 0f;
+        Vector256<int> total = default;
+        for (int i = 0; i < PackedRows.Block; i += 32)
+        {
+            Vector256<int> a = Rounded(x + i, inverse), b = Rounded(x + i + 8, inverse);
+            Vector256<int> c = Rounded(x + i + 16, inverse), d = Rounded(x + i + 24, inverse);
+            total += a + b + c + d;
+            Vector256.Narrow(Vector256.Narrow(a, b), Vector256.Narrow(c, d)).Store(target + i);
+        }
+
+        return (step, Vector256.Sum(total));
+    }
+
+    /// <summary>Replaces a row by what it is rounded to.</summary>
+    public static void Round(float* x, int count, float* target)
+    {
+        sbyte* quantized = stackalloc sbyte[PackedRows.Block];
+        for (int start = 0; start < count; start += PackedRows.Block)
+        {
+            int length = Math.Min(PackedRows.Block, count - start);
+            float step = Quantize(x + start, length, quantized).Step;
+            for (int i = 0; i < length; i++)
+            {
+                target[start + i] = step * quantized[i];
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> Rounded(float* x, float inverse) => Vector256.ConvertToInt32Native(Vector256.Round(Vector256.Load(x) * inverse));
+}

@@ -1,0 +1,35 @@
+using System.Runtime.InteropServices;
+
+namespace PureQLora.Core;
+
+/// <summary>What an assembled kernel over packed codes reads, at fixed offsets: four rows of the weight times a few rows of x.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct PackedArguments
+{
+    /// <summary>Codes of the first of four rows.</summary>
+    public byte* Codes;
+
+    /// <summary>Bytes from a row to the next.</summary>
+    public long RowBytes;
+
+    /// <summary>[blocks, 8]: the four rows' scales, then their zero points.</summary>
+    public float* Factors;
+
+    /// <summary>Rows of x as the kernel's format arranges them.</summary>
+    public byte* X;
+
+    /// <summary>Blocks of 128 columns, above 0.</summary>
+    public long Blocks;
+
+    /// <summary>Receives a vector of partial sums for each row of x and of the weight, and what else the kernel says.</summary>
+    public float* Sums;
+
+    /// <summary>Working memory of the kernel, the width of a vector.</summary>
+    public fixed float Products[16];
+
+    /// <summary>What a code of 0 … 15 is worth before the zero point: itself, repeated for fewer than 4 bits.</summary>
+    public fixed float Values[16];
+
+    /// <summary>Offset of a field.</summary>
+    public static int Offset(string field) => (int)Marshal.OffsetOf<PackedArguments>(field);
+}

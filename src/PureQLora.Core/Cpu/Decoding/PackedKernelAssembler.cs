@@ -1,0 +1,81 @@
+using Iced.Intel;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace PureQLora.Core;
+
+/// <summary>The frame that kernels over packed codes share: four weight rows are walked in blocks of 128 columns.</summary>
+/// <remarks>
+/// Registers: the sum of row r of the weight and row m of x is vector 4m + r; 16 … 31 are free. rax, rcx and rdx address the weight rows,
+/// r8 the factors, r9 the rows of x, r10 counts blocks, r11 stays on the arguments.
+/// </remarks>
+internal static class PackedKernelAssembler
+{
+    /// <summary>Weight rows of a kernel.</summary>
+    public const int Rows = 4;
+
+    /// <summary>How far ahead codes are asked for: rows are too short for the processor to foresee the stream that they are.</summary>
+    private const int PrefetchBytes = 4096;
+
+    /// <summary>Assembles a kernel.</summary>
+    /// <param name="bits">Of a code.</param>
+    /// <param name="count">Rows of x.</param>
+    /// <param name="blockBytes">Bytes of a block of x.</param>
+    /// <param name="constants">Emits what comes before the loop.</param>
+    /// <param name="block">Emits a block.</param>
+    /// <param name="end">Emits what comes after the sums were stored at rax.</param>
+    public static byte[] Assemble(int bits, int count, int blockBytes, Action<Assembler> constants, Action<Assembler> block, Action<Assembler> end)
+    {
+        KernelAssembler kernel = new();
+        Assembler code = kernel.Code;
+        code.mov(rax, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Codes))]);
+        code.mov(rcx, __[r11 + PackedArguments.Offset(nameof(PackedArguments.RowBytes))]);
+        code.lea(rdx, __[rcx + (rcx * 2)]);
+        code.add(rdx, rax);
+        code.mov(r8, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Factors))]);
+        code.mov(r9, __[r11 + PackedArguments.Offset(nameof(PackedArguments.X))]);
+        code.mov(r10, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Blocks))]);
+        for (int i = 0; i < Rows * count; i++)
+        {
+            code.vpxord(Zmm(i), Zmm(i), Zmm(i));
+        }
+
+        constants(code);
+        kernel.Loop(r10, () =>
+        {
+            for (int row = 0; row < Rows; row++)
+            {
+                for (int line = 0; line < 16 * bits; line += 64)
+                {
+                    code.prefetcht0(Row(row, PrefetchBytes + line));
+                }
+            }
+
+            block(code);
+            code.add(rax, 16 * bits);
+            code.add(rdx, 16 * bits);
+            code.add(r8, 2 * Rows * sizeof(float));
+            code.add(r9, blockBytes);
+        });
+
+        code.mov(rax, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Sums))]);
+        for (int i = 0; i < Rows * count; i++)
+        {
+            code.vmovups(__zmmword_ptr[rax + (64 * i)], Zmm(i));
+        }
+
+        end(code);
+        return kernel.Assemble();
+    }
+
+    /// <summary>The codes of one of the four rows.</summary>
+    public static AssemblerMemoryOperand Row(int row, int offset = 0) => row switch
+    {
+        0 => __zmmword_ptr[rax + offset],
+        1 => __zmmword_ptr[rax + rcx + offset],
+        2 => __zmmword_ptr[rax + (rcx * 2) + offset],
+        _ => __zmmword_ptr[rdx + offset],
+    };
+
+    /// <summary>A vector register.</summary>
+    public static AssemblerRegisterZMM Zmm(int index) => new(Register.ZMM0 + index);
+}
