@@ -49,6 +49,9 @@ public sealed unsafe class CpuStorage : Storage
         }
     }
 
+    /// <summary>What keeps wrapped memory alive; null for a block of its own.</summary>
+    public object? Owner => _owner;
+
     /// <summary>True where writing would fault, as in a file mapped for reading.</summary>
     public bool IsReadOnly => _readOnly;
 
