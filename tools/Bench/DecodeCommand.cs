@@ -14,7 +14,7 @@ internal static class DecodeCommand
         Option<string> batch = new("--batch") { Description = "Sequences continued together, several numbers with commas between.", DefaultValueFactory = _ => "1,16" };
         Option<int> tokens = new("--tokens") { Description = "New tokens of each sequence.", DefaultValueFactory = _ => 64 };
         Option<int> turns = new("--turns") { Description = "Measurements, after one that does not count.", DefaultValueFactory = _ => 5 };
-        Option<Precision> precision = CommonOptions.PrecisionOption();
+        Option<Precision?> precision = CommonOptions.PrecisionOption();
         Option<int> threads = CommonOptions.Threads();
         Option<string?> llamaCpp = BenchOptions.LlamaCpp();
         Option<bool> noPeers = BenchOptions.NoPeers();
@@ -35,8 +35,8 @@ internal static class DecodeCommand
             limits.Print();
             using CpuBackend backend = new(threadCount);
             using LlamaModel model = new(config, new RandomQuantizedWeights(config, group, seed: 1));
-            GenerationSession session = new(model, backend, result.GetValue(precision));
-            Report.Line($"{result.GetValue(shape)}: a step reads {ConsoleTable.Bytes(session.StepBytes)} of weights, {result.GetValue(precision)}");
+            GenerationSession session = new(model, backend, result.GetValue(precision) ?? backend.PreferredPrecision);
+            Report.Line($"{result.GetValue(shape)}: a step reads {ConsoleTable.Bytes(session.StepBytes)} of weights, {session.Precision}");
             using LlamaCpp? llama = result.GetValue(noPeers) ? null : LlamaCpp.TryStart(result.GetValue(llamaCpp), config, threadCount);
             Measure(session, llama, limits, batches, count, turnCount);
             return ToolProgram.Success;

@@ -21,6 +21,9 @@ internal sealed class GenerationSession
         _generator = new TextGenerator(model, new LetterTokenizer(model.Config.VocabularySize), backend) { Precision = precision };
     }
 
+    /// <summary>Rounding of the operands of matrix products.</summary>
+    public Precision Precision => _generator.Precision;
+
     /// <summary>Bytes of weights that a step reads, however many sequences it continues.</summary>
     public long StepBytes => _model.Linears.Sum(linear => linear.Weight.ByteLength) + _model.Head.ByteLength;
 

@@ -12,7 +12,7 @@ internal static class LoadCommand
         Option<string> shape = BenchOptions.Shape();
         Option<int> groupSize = BenchOptions.GroupSize();
         Option<int> turns = new("--turns") { Description = "Measurements, after one that does not count.", DefaultValueFactory = _ => 5 };
-        Option<Precision> precision = CommonOptions.PrecisionOption();
+        Option<Precision?> precision = CommonOptions.PrecisionOption();
         Option<int> threads = CommonOptions.Threads();
         Option<bool> quick = BenchOptions.Quick();
         Command command = new("load", "Measures how long a 4-bit GPTQ checkpoint takes to open; writes one to the temporary folder and deletes it again.")
@@ -33,7 +33,7 @@ internal static class LoadCommand
                 long bytes = RandomGptqFolder.Write(folder.FullName, config, group);
                 PeakMemory.TryReset();
                 using CpuBackend backend = new(threadCount);
-                Measure(folder.FullName, backend, result.GetValue(precision), turnCount, bytes, limits);
+                Measure(folder.FullName, backend, (result.GetValue(precision) ?? backend.PreferredPrecision), turnCount, bytes, limits);
             }
             finally
             {

@@ -13,7 +13,7 @@ internal static class PrefillCommand
         Option<int> groupSize = BenchOptions.GroupSize();
         Option<string> tokens = new("--tokens") { Description = "Lengths of the prompt, with commas between.", DefaultValueFactory = _ => "512" };
         Option<int> turns = new("--turns") { Description = "Measurements, after one that does not count.", DefaultValueFactory = _ => 5 };
-        Option<Precision> precision = CommonOptions.PrecisionOption();
+        Option<Precision?> precision = CommonOptions.PrecisionOption();
         Option<int> threads = CommonOptions.Threads();
         Option<string?> llamaCpp = BenchOptions.LlamaCpp();
         Option<bool> noPeers = BenchOptions.NoPeers();
@@ -33,13 +33,13 @@ internal static class PrefillCommand
             limits.Print();
             using CpuBackend backend = new(threadCount);
             using LlamaModel model = new(config, new RandomQuantizedWeights(config, group, seed: 1));
-            GenerationSession session = new(model, backend, result.GetValue(precision));
+            GenerationSession session = new(model, backend, result.GetValue(precision) ?? backend.PreferredPrecision);
             using LlamaCpp? llama = result.GetValue(noPeers) ? null : LlamaCpp.TryStart(result.GetValue(llamaCpp), config, threadCount);
             llama?.Prepare(1, lengths.Max() + 16);
-            Report.Line($"{result.GetValue(shape)}, {result.GetValue(precision)}; arithmetic: 2 · tokens · weights of the blocks, the head once");
+            Report.Line($"{result.GetValue(shape)}, {session.Precision}; arithmetic: 2 · tokens · weights of the blocks, the head once");
             foreach (int length in lengths)
             {
-                Measure(session, llama, config, limits.PeakOf(result.GetValue(precision)), length, turnCount);
+                Measure(session, llama, config, limits.PeakOf(result.GetValue(precision) ?? backend.PreferredPrecision), length, turnCount);
             }
 
             return ToolProgram.Success;

@@ -19,7 +19,7 @@ internal static class TrainingCommand
         Option<string> targets = new("--targets") { Description = "Layers with adapters.", DefaultValueFactory = _ => "q_proj,k_proj,v_proj,o_proj" };
         Option<int> steps = new("--steps") { Description = "Steps that are measured, after one that is not.", DefaultValueFactory = _ => 3 };
         Option<bool> sweep = new("--sweep") { Description = "A table of step times for sequences of 128 to 4096 tokens and ranks of 4 to 256 instead." };
-        Option<Precision> precision = CommonOptions.PrecisionOption();
+        Option<Precision?> precision = CommonOptions.PrecisionOption();
         Option<int> threads = CommonOptions.Threads();
         Option<string> python = BenchOptions.Python();
         Option<bool> noPeers = BenchOptions.NoPeers();
@@ -30,19 +30,19 @@ internal static class TrainingCommand
         };
         command.SetAction(result =>
         {
+            int threadCount = BenchOptions.ThreadCount(result.GetValue(threads));
+            using CpuBackend backend = new(threadCount);
             LlamaConfig config = ModelShape.Find(result.GetValue(shape)!);
             TrainingBenchOptions options = new(
                 BenchOptions.Require("--seq", result.GetValue(seq), 2, config.MaxPositions),
                 BenchOptions.Require("--rank", result.GetValue(rank), 1, LoraInjection.MaxRank),
                 result.GetValue(targets)!.Split(','),
-                result.GetValue(precision));
+                result.GetValue(precision) ?? backend.PreferredPrecision);
             int count = BenchOptions.Require("--steps", result.GetValue(steps), 1, 10_000);
             int group = BenchOptions.RequireGroupSize(result.GetValue(groupSize));
-            int threadCount = BenchOptions.ThreadCount(result.GetValue(threads));
             MachineLimits limits = MachineLimits.Measure(threadCount, result.GetValue(quick));
             limits.Print();
             PeakMemory.TryReset();
-            using CpuBackend backend = new(threadCount);
             using LlamaModel model = new(config, new RandomQuantizedWeights(config, group, seed: 1));
             Report.Line($"{result.GetValue(shape)}: {ModelShape.ProductWeights(config) / 1e9:F3} G weights in products, {ConsoleTable.Bytes(model.WeightBytes)}, {options.Precision}");
             if (result.GetValue(sweep))

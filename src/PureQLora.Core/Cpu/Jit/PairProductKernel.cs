@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -7,6 +8,7 @@ namespace PureQLora.Core;
 /// c[rows, columns] = start + Σ over pairs of a[row, pair] · b[pair, column] with <c>vdpbf16ps</c>: both elements of a pair are
 /// bfloat16, sums are float32. Rows of a are read where they are, one broadcast a pair; b and c are contiguous rows.
 /// </summary>
+[SuppressMessage("Design", "CA1001", Justification = "Kernels live as long as the process; the pages are a SafeHandle.")]
 internal sealed unsafe class PairProductKernel
 {
     /// <summary>Sums in registers: enough to hide the latency of the instruction, and four registers are left for b.</summary>
