@@ -41,6 +41,9 @@ public sealed unsafe partial class CpuBackend
 
         switch (_tier)
         {
+            case CpuTier.Amx when problem.Precision == Precision.BFloat16:
+                Gemm<MicroKernel512, BFloat16Format<AmxTiles<AmxKernels>>>(problem);
+                break;
             case CpuTier.Avx512BFloat16 when problem.Precision == Precision.BFloat16:
                 Gemm<MicroKernel512, BFloat16Format<Avx512Tiles>>(problem);
                 break;
@@ -79,7 +82,9 @@ public sealed unsafe partial class CpuBackend
         bool leftIsFew = problem.M <= problem.N;
         GemmTerm term = problem.First;
         bool longRowsAreContiguous = leftIsFew ? term.RightIsInner : term.LeftIsInner;
-        int few = (leftIsFew ? term.Right : term.Left).IsDirect ? FewDirectRows : FewRows;
+        int few = _tier == CpuTier.Amx && problem.Precision == Precision.BFloat16 ? FewTileRows
+            : (leftIsFew ? term.Right : term.Left).IsDirect ? FewDirectRows
+            : FewRows;
         if (problem.Second.Depth == 0 && Math.Min(problem.M, problem.N) <= few && term.Depth >= ShortestDot && longRowsAreContiguous)
         {
             FewRowsProduct<TKernel>(leftIsFew ? problem : problem.Turned());
@@ -87,6 +92,12 @@ public sealed unsafe partial class CpuBackend
         }
 
         bool turns = problem.N <= TFormat.Columns / 2 && problem.M > problem.N;
+        if (typeof(TFormat) == typeof(BFloat16Format<AmxTiles<AmxKernels>>))
+        {
+            AmxProduct<AmxKernels>(turns ? problem.Turned() : problem);
+            return;
+        }
+
         PackedProduct<TFormat>(turns ? problem.Turned() : problem);
     }
 
