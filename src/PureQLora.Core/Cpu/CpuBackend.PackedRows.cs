@@ -132,6 +132,13 @@ public sealed unsafe partial class CpuBackend
     private static void StoreQuad(in GemmProblem problem, long row, long quad, float* sums)
     {
         long first = PackedQuad * quad;
+        if (problem is { ColumnStride: 1, Alpha: 1f, Accumulate: false })
+        {
+            // The overlap is stored again as it was.
+            Vector128.Load(sums).Store(problem.C + (row * problem.RowStride) + QuadRow(problem, quad));
+            return;
+        }
+
         int skipped = (int)(first - QuadRow(problem, quad));
         problem.Store(row, first, PackedQuad - skipped, sums + skipped);
     }
@@ -214,7 +221,7 @@ public sealed unsafe partial class CpuBackend
 
         public void Run(long start, long end)
         {
-            long quadFactors = 2L * PackedQuad * _rows.Blocks;
+            long quadFactors = _rows.FactorsLength;
             using Scratch factors = Scratch.Rent((end - start) * quadFactors);
             using Scratch partial = Scratch.Rent(TKernels.SumsLength(IPackedKernels.MostRows));
             float* sums = stackalloc float[IPackedKernels.MostRows * PackedQuad];

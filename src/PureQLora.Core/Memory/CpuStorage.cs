@@ -18,7 +18,7 @@ public sealed unsafe class CpuStorage : Storage
         : base(byteLength)
     {
         // One spare line, so that a kernel may read a whole vector at the last element.
-        _pointer = (byte*)NativeMemory.AlignedAlloc((nuint)(byteLength + Alignment), Alignment);
+        _pointer = LargePages.Allocate((nuint)(byteLength + Alignment));
         GC.AddMemoryPressure(byteLength + Alignment);
     }
 

@@ -157,7 +157,7 @@ public sealed class BenchTests
         Contestant a = new("a", () => { order.Add("a"); return seconds--; });
         Contestant b = new("b", () => { order.Add("b"); return 1; });
 
-        Contestant.Compete(3, [a, b]);
+        Contestant.Compete(3, [a, b], CancellationToken.None);
 
         Assert.Equal("a,b,a,b,a,b,a,b", string.Join(',', order));
         Assert.Equal([8, 7, 6], a.Seconds);

@@ -1,3 +1,7 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
 namespace PureQLora.Core;
 
 /// <summary>A quantised matrix as bare pointers, for kernels that read its codes themselves.</summary>
@@ -28,24 +32,59 @@ internal readonly unsafe struct PackedRows(QuantizedMatrix matrix)
     /// <summary>True where eight consecutive codes from a multiple of 8 on share a group.</summary>
     public bool HasWholeLanes => !IsScattered && (GroupSize % 8 == 0 || Groups == 1);
 
+    /// <summary>Floats that <see cref="CopyFactors"/> writes.</summary>
+    public int FactorsLength => 2 * PackedKernelAssembler.Rows * ((Blocks + Vector512<float>.Count - 1) & -Vector512<float>.Count);
+
     /// <summary>Scales and zero points of four rows, block by block: [blocks, 8], the scales first.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void CopyFactors(long row, float* target)
     {
-        int blocksOfGroup = Groups == 1 ? Blocks : GroupSize / Block;
-        for (int r = 0; r < PackedKernelAssembler.Rows; r++)
+        float* scales = Scales + (row * Groups);
+        byte* zeros = Zeros + (row * Groups);
+        if (GroupSize == Block && Avx512F.IsSupported)
         {
-            float* scales = Scales + ((row + r) * Groups);
-            byte* zeros = Zeros + ((row + r) * Groups);
-            float* to = target + r;
-            for (int group = 0, block = 0; group < Groups; group++)
+            for (int block = 0; block < Blocks; block += 16, target += 128, scales += 16, zeros += 16)
             {
-                (float scale, float zero) = (scales[group], zeros[group]);
-                int end = Math.Min(Blocks, block + blocksOfGroup);
-                for (; block < end; block++, to += 2 * PackedKernelAssembler.Rows)
-                {
-                    (to[0], to[PackedKernelAssembler.Rows]) = (scale, zero);
-                }
+                Interleave(Vector512.Load(scales), Vector512.Load(scales + Groups), Vector512.Load(scales + (2 * Groups)), Vector512.Load(scales + (3 * Groups)), target);
+                Interleave(Widen(zeros), Widen(zeros + Groups), Widen(zeros + (2 * Groups)), Widen(zeros + (3 * Groups)), target + 4);
+            }
+
+            return;
+        }
+
+        int blocksOfGroup = Groups == 1 ? Blocks : GroupSize / Block;
+        for (int block = 0; block < Blocks; block++, target += 2 * PackedKernelAssembler.Rows)
+        {
+            for (int r = 0; r < PackedKernelAssembler.Rows; r++)
+            {
+                long group = ((long)r * Groups) + (block / blocksOfGroup);
+                (target[r], target[PackedKernelAssembler.Rows + r]) = (scales[group], zeros[group]);
             }
         }
     }
+
+    /// <summary>Sixteen columns of a [4, 16] matrix, eight floats apart.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Interleave(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d, float* target)
+    {
+        (Vector512<double> ab, Vector512<double> cd) = (Avx512F.UnpackLow(a, b).AsDouble(), Avx512F.UnpackLow(c, d).AsDouble());
+        Every4(Avx512F.UnpackLow(ab, cd).AsSingle(), target);
+        Every4(Avx512F.UnpackHigh(ab, cd).AsSingle(), target + 8);
+        (ab, cd) = (Avx512F.UnpackHigh(a, b).AsDouble(), Avx512F.UnpackHigh(c, d).AsDouble());
+        Every4(Avx512F.UnpackLow(ab, cd).AsSingle(), target + 16);
+        Every4(Avx512F.UnpackHigh(ab, cd).AsSingle(), target + 24);
+    }
+
+    /// <summary>Stores the quarters of a vector as columns 0, 4, 8 and 12.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Every4(Vector512<float> quarters, float* target)
+    {
+        quarters.GetLower().GetLower().Store(target);
+        quarters.GetLower().GetUpper().Store(target + 32);
+        quarters.GetUpper().GetLower().Store(target + 64);
+        quarters.GetUpper().GetUpper().Store(target + 96);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Widen(byte* bytes) => Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load(bytes)));
 }
