@@ -46,7 +46,7 @@ public sealed partial class EmbeddingSampleTests
         string configuration = typeof(EmbeddingSampleTests).Assembly.GetCustomAttribute<AssemblyConfigurationAttribute>()!.Configuration;
         (int built, string log) = await Dotnet(folder, "build", "-c", configuration, "-p:BuildProjectReferences=false", "--nologo", "-v", "q");
         Assert.True(built == 0, log);
-        (int exitCode, string output) = await Dotnet(RepositoryPaths.Root, Path.Combine(folder, "bin", configuration, "net10.0", "Sample.dll"));
+        (int exitCode, string output) = await Dotnet(folder, Path.Combine(folder, "bin", configuration, "net10.0", "Sample.dll"));
         Assert.True(exitCode == 0, output);
         Assert.NotEqual("", output.Trim());
     }

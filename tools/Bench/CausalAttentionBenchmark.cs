@@ -1,3 +1,4 @@
+using BenchmarkDotNet.Attributes;
 using PureQLora.Core;
 
 namespace PureQLora.Tools.Bench;
@@ -8,6 +9,10 @@ public class CausalAttentionBenchmark : OperationBenchmark
     private Tensor _q = null!;
     private Tensor _k = null!;
     private Tensor _v = null!;
+
+    /// <summary>Rounding of the operands of the products.</summary>
+    [Params(Precision.Float32, Precision.BFloat16)]
+    public Precision Precision { get; set; }
 
     private double Product => (double)Tokens * (Tokens + 1) * Heads * HeadDim;
 
@@ -23,5 +28,9 @@ public class CausalAttentionBenchmark : OperationBenchmark
     }
 
     /// <inheritdoc/>
-    protected override Tensor Run(ComputeScope scope) => CausalAttention.Forward(scope, _q, _k, _v, default, 1f / MathF.Sqrt(HeadDim));
+    protected override Tensor Run(ComputeScope scope)
+    {
+        scope.Precision = Precision;
+        return CausalAttention.Forward(scope, _q, _k, _v, default, 1f / MathF.Sqrt(HeadDim));
+    }
 }

@@ -29,13 +29,14 @@ internal sealed record Contestant(string Name, Func<double> Run)
     /// <summary>Lets all do the work in turns (A B A B), so that what else the machine does strikes all of them; the first turn of each does not count.</summary>
     /// <param name="turns">Turns of each that count.</param>
     /// <param name="contestants">At least one.</param>
-    public static void Compete(int turns, IReadOnlyList<Contestant> contestants)
+    /// <param name="cancellation">Checked between turns.</param>
+    public static void Compete(int turns, IReadOnlyList<Contestant> contestants, CancellationToken cancellation)
     {
         for (int turn = 0; turn <= turns; turn++)
         {
             foreach (Contestant contestant in contestants)
             {
-                ToolProgram.Cancellation.ThrowIfCancellationRequested();
+                cancellation.ThrowIfCancellationRequested();
 
                 // Threads that still spin for the next piece of work, as those of OpenBLAS do for 30 ms, go to sleep meanwhile.
                 Thread.Sleep(contestants.Count > 1 ? Rest : 0);

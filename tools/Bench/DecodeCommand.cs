@@ -57,7 +57,7 @@ internal static class DecodeCommand
                 all.Add(new Contestant($"{llama.Version} Q4_0", () => llama.Decode(tokens)));
             }
 
-            Contestant.Compete(turns, all);
+            Contestant.Compete(turns, all, ToolProgram.Cancellation);
             double steps = tokens - 1;
             foreach (Contestant contestant in all)
             {

@@ -102,7 +102,7 @@ internal sealed class GemmComparison(CpuBackend backend, MachineLimits limits, s
         foreach (Precision precision in (Precision[])[Precision.Float32, Precision.BFloat16])
         {
             Contestant ours = Contestant.Timed("PureQLora", () => weights.ForEach(weight => backend.WeightMatMul(x, weight, transposeWeight: true, accumulate: false, y, precision)));
-            Contestant.Compete(_turns, [ours]);
+            Contestant.Compete(_turns, [ours], ToolProgram.Cancellation);
             double rate = held / ours.Best;
             Report.Line($"int4 on cold weights, {precision}, {rows,2} × [{size}, {size}]: {rate / 1e9:F1} GB/s best, {held / ours.Median / 1e9:F1} median, {Report.Percent(rate / limits.Read)} of the read bandwidth");
         }
@@ -112,7 +112,7 @@ internal sealed class GemmComparison(CpuBackend backend, MachineLimits limits, s
 
     private void Show(string product, int m, int n, int k, List<Contestant> all, (string Name, double Rate) peak)
     {
-        Contestant.Compete(_turns, all);
+        Contestant.Compete(_turns, all, ToolProgram.Cancellation);
         double flops = 2.0 * m * n * k;
         foreach (Contestant contestant in all)
         {

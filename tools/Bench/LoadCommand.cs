@@ -57,7 +57,7 @@ internal static class LoadCommand
             using ComputeScope scope = new(backend) { Precision = precision };
             model.Model.Forward(scope, ModelInput.Single(scope, [1]));
         });
-        Contestant.Compete(turns, [open, ready]);
+        Contestant.Compete(turns, [open, ready], ToolProgram.Cancellation);
         Report.Line($"{ConsoleTable.Bytes(bytes)} of tensors in the page cache; reading them once at the read bandwidth takes {bytes / limits.Read:F3} s");
         foreach (Contestant contestant in (Contestant[])[open, ready])
         {

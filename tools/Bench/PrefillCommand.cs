@@ -56,7 +56,7 @@ internal static class PrefillCommand
             all.Add(new Contestant($"{llama.Version} Q4_0", () => llama.Prefill(tokens)));
         }
 
-        Contestant.Compete(turns, all);
+        Contestant.Compete(turns, all, ToolProgram.Cancellation);
         double flops = 2.0 * ((tokens * (double)ModelShape.BlockWeights(config)) + ModelShape.HeadWeights(config));
         foreach (Contestant contestant in all)
         {

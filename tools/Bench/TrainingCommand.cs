@@ -66,7 +66,7 @@ internal static class TrainingCommand
         Contestant ours = new("PureQLora", session.Step);
 
         // Alone first: memory is this process's own, and a peer's figures are worth nothing without ours.
-        Contestant.Compete(steps, [ours]);
+        Contestant.Compete(steps, [ours], ToolProgram.Cancellation);
         Report.Line($"memory at most {ConsoleTable.Bytes(PeakMemory.Read())} resident; {session.ManagedBytes} managed bytes in the last step; loss {session.Loss:F3}");
         TrainingArithmetic arithmetic = session.Arithmetic;
         Report.Line($"arithmetic: weights {arithmetic.Weights / 1e12:F3} TFLOP, attention {arithmetic.Attention / 1e12:F3}, adapters {arithmetic.Adapters / 1e12:F3}");
@@ -77,7 +77,7 @@ internal static class TrainingCommand
             torch.PrepareTraining(model.Config, options);
             all.Add(new Contestant($"PyTorch {torch.Version} bfloat16", torch.TrainingStep));
             ours.Seconds.Clear();
-            Contestant.Compete(steps, all);
+            Contestant.Compete(steps, all, ToolProgram.Cancellation);
         }
 
         foreach (Contestant contestant in all)
@@ -109,7 +109,7 @@ internal static class TrainingCommand
         {
             using TrainingSession session = new(model, backend, point);
             Contestant ours = new("PureQLora", session.Step);
-            Contestant.Compete(steps, [ours]);
+            Contestant.Compete(steps, [ours], ToolProgram.Cancellation);
             double total = session.Arithmetic.Total;
             Report.Line($"{point.Seq,6}{point.Rank,6}{ours.Best,10:F3}{point.Seq / ours.Best,9:F1}{total / 1e12,9:F3}{total / ours.Best / 1e9,9:F0}");
         }

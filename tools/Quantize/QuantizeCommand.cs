@@ -168,7 +168,7 @@ internal static class QuantizeCommand
                 progress.Line(Describe(layer));
                 progress.Update(++done);
             }),
-            ToolProgram.Cancellation));
+            cancellationToken: ToolProgram.Cancellation));
     }
 
     private static string Describe(LayerQuantization layer)

@@ -2,8 +2,9 @@ namespace PureQLora.Core;
 
 /// <summary>A device that can run every operation: the union of the operations' kernel contracts.</summary>
 /// <remarks>
-/// Kernels are synchronous as seen from the caller. Outputs are written whole unless the contract says "adds to"; gradients are
-/// always added to, are float32, and a null gradient is not computed. Results depend neither on the number of threads nor on timing.
+/// Kernels are synchronous as seen from the caller. Outputs are written whole unless the contract says "adds to". Gradients are added to,
+/// or written where a <see cref="GradientTarget"/> says so; they are float32, and a null one is not computed. Results depend neither on the
+/// number of threads nor on timing.
 /// </remarks>
 public interface IBackend :
     IMemoryKernels,

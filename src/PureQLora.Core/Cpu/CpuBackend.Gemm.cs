@@ -41,6 +41,9 @@ public sealed unsafe partial class CpuBackend
 
         switch (_tier)
         {
+            case CpuTier.Amx when problem.Precision == Precision.BFloat16:
+                Gemm<MicroKernel512, BFloat16Format<AmxTiles<AmxKernels>>>(problem);
+                break;
             case CpuTier.Avx512BFloat16 when problem.Precision == Precision.BFloat16:
                 Gemm<MicroKernel512, BFloat16Format<Avx512Tiles>>(problem);
                 break;
@@ -79,7 +82,9 @@ public sealed unsafe partial class CpuBackend
         bool leftIsFew = problem.M <= problem.N;
         GemmTerm term = problem.First;
         bool longRowsAreContiguous = leftIsFew ? term.RightIsInner : term.LeftIsInner;
-        int few = (leftIsFew ? term.Right : term.Left).IsDirect ? FewDirectRows : FewRows;
+        int few = _tier == CpuTier.Amx && problem.Precision == Precision.BFloat16 ? FewTileRows
+            : (leftIsFew ? term.Right : term.Left).IsDirect ? FewDirectRows
+            : FewRows;
         if (problem.Second.Depth == 0 && Math.Min(problem.M, problem.N) <= few && term.Depth >= ShortestDot && longRowsAreContiguous)
         {
             FewRowsProduct<TKernel>(leftIsFew ? problem : problem.Turned());
@@ -87,6 +92,12 @@ public sealed unsafe partial class CpuBackend
         }
 
         bool turns = problem.N <= TFormat.Columns / 2 && problem.M > problem.N;
+        if (typeof(TFormat) == typeof(BFloat16Format<AmxTiles<AmxKernels>>))
+        {
+            AmxProduct<AmxKernels>(turns ? problem.Turned() : problem);
+            return;
+        }
+
         PackedProduct<TFormat>(turns ? problem.Turned() : problem);
     }
 
@@ -173,9 +184,25 @@ public sealed unsafe partial class CpuBackend
                     (long inner, int depth) = _plan.Block(block);
                     ref readonly GemmTerm term = ref block < _plan.FirstBlocks ? ref _problem.First : ref _problem.Second;
                     TFormat.PackRight(term.Right, term.RightIsInner, column, columns, inner, depth, (byte*)right.Floats, buffer.Floats);
+                    AskForNext(block, column, columns);
                     byte* packedRows = left + (block * blockBytes) + TFormat.LeftBytes(firstRow, depth);
                     Multiply(packedRows, (byte*)right.Floats, groupRows, columns, depth, row + firstRow, column, block, sums.Floats);
                 }
+            }
+        }
+
+        /// <summary>Asks for what is packed after this block: pieces of rows that lie far apart are no stream to the processor.</summary>
+        private void AskForNext(long block, long column, int columns)
+        {
+            bool within = block + 1 < _plan.Blocks;
+            long next = within ? block + 1 : 0;
+            (long inner, int depth) = _plan.Block(next);
+            ref readonly GemmTerm term = ref next < _plan.FirstBlocks ? ref _problem.First : ref _problem.Second;
+            long first = within ? column : column + ColumnGroup;
+            int count = within ? columns : (int)Math.Min(columns, _problem.N - first);
+            for (int i = 0; i < (term.RightIsInner ? count : depth) && count > 0; i++)
+            {
+                term.Right.Prefetch(term.RightIsInner ? first + i : inner + i, term.RightIsInner ? inner : first, term.RightIsInner ? depth : count);
             }
         }
 

@@ -26,7 +26,10 @@ public sealed unsafe partial class CpuBackend : IBackend, IDisposable
             : CpuTierSelection.OfThisMachine.Choose(Environment.GetEnvironmentVariable(CpuTierNames.Variable));
 
         // Tiles belong to threads that were prepared for them, which a caller's thread is not.
-        _pool = new WorkerPool(threads == 0 ? Environment.ProcessorCount : threads, callerComputes: _tier != CpuTier.Amx);
+        int workers = threads == 0 ? Environment.ProcessorCount : threads;
+        _pool = _tier == CpuTier.Amx
+            ? new WorkerPool(workers, callerComputes: false, static () => new AmxThread())
+            : new WorkerPool(workers);
     }
 
     /// <inheritdoc/>

@@ -5,7 +5,8 @@ namespace PureQLora.Core;
 /// <summary>Which tiers a processor and system can run, why not the others, and which one to take.</summary>
 /// <param name="has">Whether the processor has the instructions of a tier.</param>
 /// <param name="map">Makes machine code executable; throws where the system forbids that.</param>
-internal sealed unsafe class CpuTierSelection(Func<CpuTier, bool> has, Func<byte[], ExecutableMemory> map)
+/// <param name="tiles">Tries the tiles of a processor that has them; null tries those of this one.</param>
+internal sealed unsafe class CpuTierSelection(Func<CpuTier, bool> has, Func<byte[], ExecutableMemory> map, AmxTrial? tiles = null)
 {
     private readonly Dictionary<CpuTier, string?> _reasons = [];
 
@@ -62,7 +63,7 @@ internal sealed unsafe class CpuTierSelection(Func<CpuTier, bool> has, Func<byte
 
         return tier switch
         {
-            CpuTier.Amx => "this version has no kernels for it",
+            CpuTier.Amx => Obstacle(CpuTier.Avx512BFloat16) ?? (tiles ?? AmxTrial.OfThisMachine).Obstacle(),
             CpuTier.Avx512BFloat16 => TryMachineCode(),
             _ => null,
         };

@@ -60,7 +60,7 @@ internal unsafe ref struct Scratch
                 _blocks[Depth] = (0, 0);
                 NativeMemory.AlignedFree((void*)pointer);
                 long size = Math.Max(1024, floats + (floats / 4));
-                pointer = (nint)NativeMemory.AlignedAlloc(checked((nuint)((size * sizeof(float)) + CpuStorage.Alignment)), CpuStorage.Alignment);
+                pointer = (nint)LargePages.Allocate(checked((nuint)((size * sizeof(float)) + CpuStorage.Alignment)));
                 _blocks[Depth] = (pointer, size);
             }
 

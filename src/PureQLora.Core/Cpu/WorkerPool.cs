@@ -31,7 +31,7 @@ internal sealed unsafe class WorkerPool : IDisposable
     private static WorkerPool? _workerOf;
 
     private readonly Thread[] _workers;
-    private readonly Action? _prepareWorker;
+    private readonly Func<IDisposable>? _prepareWorker;
     private readonly object _parking = new();
     private readonly object _finish = new();
     private readonly object _callers = new();
@@ -53,9 +53,9 @@ internal sealed unsafe class WorkerPool : IDisposable
     /// <summary>Starts the workers.</summary>
     /// <param name="threads">Threads that compute at once; at least 1.</param>
     /// <param name="callerComputes">True: the caller is one of them. False: it only waits, and every body runs on a worker.</param>
-    /// <param name="prepareWorker">Runs on every worker before anything else does.</param>
+    /// <param name="prepareWorker">Runs on every worker before anything else does; what it gives is disposed there when the worker ends.</param>
     /// <exception cref="Exception">What <paramref name="prepareWorker"/> throws.</exception>
-    public WorkerPool(int threads, bool callerComputes = true, Action? prepareWorker = null)
+    public WorkerPool(int threads, bool callerComputes = true, Func<IDisposable>? prepareWorker = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
         Threads = threads;
@@ -287,11 +287,21 @@ internal sealed unsafe class WorkerPool : IDisposable
     private void Work()
     {
         _workerOf = this;
-        if (_prepareWorker is not null && !Prepare(_prepareWorker))
+        if (_prepareWorker is null)
         {
-            return;
+            TakeRegions();
         }
+        else if (Prepare(_prepareWorker) is { } prepared)
+        {
+            using (prepared)
+            {
+                TakeRegions();
+            }
+        }
+    }
 
+    private void TakeRegions()
+    {
         int seen = 0;
         while (true)
         {
@@ -352,18 +362,17 @@ internal sealed unsafe class WorkerPool : IDisposable
         return false;
     }
 
-    private bool Prepare(Action prepareWorker)
+    private IDisposable? Prepare(Func<IDisposable> prepareWorker)
     {
 #pragma warning disable CA1031 // whatever it is, it is thrown again on the thread that makes the pool
         try
         {
-            prepareWorker();
-            return true;
+            return prepareWorker();
         }
         catch (Exception exception)
         {
             Interlocked.CompareExchange(ref _failure, exception, null);
-            return false;
+            return null;
         }
 #pragma warning restore CA1031
         finally

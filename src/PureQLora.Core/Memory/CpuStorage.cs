@@ -18,7 +18,7 @@ public sealed unsafe class CpuStorage : Storage
         : base(byteLength)
     {
         // One spare line, so that a kernel may read a whole vector at the last element.
-        _pointer = (byte*)NativeMemory.AlignedAlloc((nuint)(byteLength + Alignment), Alignment);
+        _pointer = LargePages.Allocate((nuint)(byteLength + Alignment));
         GC.AddMemoryPressure(byteLength + Alignment);
     }
 
@@ -48,6 +48,9 @@ public sealed unsafe class CpuStorage : Storage
             return _pointer;
         }
     }
+
+    /// <summary>What keeps wrapped memory alive; null for a block of its own.</summary>
+    public object? Owner => _owner;
 
     /// <summary>True where writing would fault, as in a file mapped for reading.</summary>
     public bool IsReadOnly => _readOnly;

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 
 namespace PureQLora.Core;
@@ -130,35 +131,51 @@ public sealed class Tensor
     /// <summary>A copy of the elements as floats, whatever the floating type, from any backend.</summary>
     public float[] ToArray()
     {
-        byte[] bytes = new byte[ByteLength];
-        _storage.Read(_byteOffset, bytes);
-        float[] values = new float[Shape.Count];
+        float[] values = GC.AllocateUninitializedArray<float>(checked((int)Shape.Count));
+        CopyTo(values);
+        return values;
+    }
+
+    /// <summary>Copies the elements as floats, whatever the floating type, from any backend; nothing of their size is allocated.</summary>
+    /// <param name="destination">As many elements.</param>
+    public void CopyTo(Span<float> destination)
+    {
+        const int PieceElements = 1 << 14;
+        ArgumentOutOfRangeException.ThrowIfNotEqual(destination.Length, Shape.Count);
+        if (DataType == DataType.Float32)
+        {
+            _storage.Read(_byteOffset, MemoryMarshal.AsBytes(destination));
+            return;
+        }
+
+        byte[] piece = new byte[Math.Min(PieceElements, destination.Length) * DataType.Size()];
+        for (int start = 0; start < destination.Length; start += PieceElements)
+        {
+            Span<float> target = destination.Slice(start, Math.Min(PieceElements, destination.Length - start));
+            Span<byte> bytes = piece.AsSpan(0, target.Length * DataType.Size());
+            _storage.Read(_byteOffset + ((long)start * DataType.Size()), bytes);
+            Convert(bytes, target);
+        }
+    }
+
+    private void Convert(ReadOnlySpan<byte> bytes, Span<float> target)
+    {
         switch (DataType)
         {
-            case DataType.Float32:
-                MemoryMarshal.Cast<byte, float>(bytes).CopyTo(values);
-                break;
             case DataType.BFloat16:
                 ReadOnlySpan<BFloat16> brains = MemoryMarshal.Cast<byte, BFloat16>(bytes);
-                for (int i = 0; i < values.Length; i++)
+                for (int i = 0; i < target.Length; i++)
                 {
-                    values[i] = brains[i];
+                    target[i] = brains[i];
                 }
 
                 break;
             case DataType.Float16:
-                ReadOnlySpan<Half> halves = MemoryMarshal.Cast<byte, Half>(bytes);
-                for (int i = 0; i < values.Length; i++)
-                {
-                    values[i] = (float)halves[i];
-                }
-
+                TensorPrimitives.ConvertToSingle(MemoryMarshal.Cast<byte, Half>(bytes), target);
                 break;
             default:
                 throw new InvalidOperationException($"A tensor of {DataType} holds no floats.");
         }
-
-        return values;
     }
 
     /// <inheritdoc/>

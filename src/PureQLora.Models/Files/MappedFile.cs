@@ -1,13 +1,17 @@
 using System.IO.MemoryMappedFiles;
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using PureQLora.Core;
 
 namespace PureQLora.Models;
 
 /// <summary>
 /// A file mapped for reading. It stays mapped as long as anything refers to it, so tensors that view it need not know who opened it.
 /// </summary>
-internal sealed unsafe class MappedFile : IDisposable
+internal sealed unsafe partial class MappedFile : IDisposable
 {
+    private const int DontNeed = 4;
+
     private readonly MemoryMappedFile _file;
     private readonly MemoryMappedViewAccessor _view;
     private SafeMemoryMappedViewHandle? _handle;
@@ -42,6 +46,34 @@ internal sealed unsafe class MappedFile : IDisposable
         _file.Dispose();
         GC.SuppressFinalize(this);
     }
+
+    /// <summary>
+    /// Gives the memory of a tensor that views a mapped file back to the system; it is read from the file again where it is used again.
+    /// Elsewhere than on Linux, and for other tensors, nothing happens: the system takes clean pages when it needs them.
+    /// </summary>
+    public static void ReleasePages(Tensor tensor)
+    {
+        if (tensor.Storage is CpuStorage { Owner: MappedFile file } storage)
+        {
+            file.ReleasePages(storage.Pointer - file.Pointer, storage.ByteLength);
+        }
+    }
+
+    /// <summary>Gives back the whole pages of a range of the file.</summary>
+    public void ReleasePages(long offset, long length)
+    {
+        long page = Environment.SystemPageSize;
+        long first = (offset + page - 1) / page * page;
+        long last = (offset + length) / page * page;
+        if (OperatingSystem.IsLinux() && last > first)
+        {
+            _ = Advise(Pointer + first, (nuint)(last - first), DontNeed); // advice: a refusal costs nothing but memory
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int Advise(byte* address, nuint length, int advice);
 
     private void ReleasePointer() => Interlocked.Exchange(ref _handle, null)?.ReleasePointer();
 }

@@ -151,6 +151,9 @@ public sealed class SafetensorsFile : IDisposable
                 throw new UserErrorException(
                     $"{Path}: tensor \"{name}\" holds NaN or infinity at element {index + (start / info.Type.Size())}, allowed are finite numbers; the file is damaged or its training diverged.");
             }
+
+            // Looked at, not yet used: a model larger than memory is checked as well.
+            Mapping.ReleasePages(info.Offset + start, length);
         }
     }
 

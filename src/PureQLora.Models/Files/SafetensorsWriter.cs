@@ -237,6 +237,8 @@ public sealed class SafetensorsWriter
             tensor.Storage.Read(tensor.ByteOffset + done, piece.AsSpan(0, length));
             stream.Write(piece.AsSpan(0, length));
         }
+
+        MappedFile.ReleasePages(tensor); // copied from file to file; nobody need hold it in between
     }
 
     private static void RoundFloats(string name, Tensor tensor, SafetensorsType type, Stream stream)

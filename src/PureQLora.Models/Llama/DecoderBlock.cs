@@ -35,7 +35,24 @@ public sealed class DecoderBlock
     /// <param name="context">Positions, segments, cache.</param>
     public Tensor Forward(ComputeScope scope, Tensor x, BlockContext context)
     {
-        Tensor attended = Binary.Add(scope, x, Attention.Forward(scope, RmsNorm.Forward(scope, x, InputNorm, _epsilon), context));
+        Tensor attended = Attend(scope, x, context);
         return Binary.Add(scope, attended, FeedForward.Forward(scope, RmsNorm.Forward(scope, attended, PostAttentionNorm, _epsilon)));
     }
+
+    /// <summary>
+    /// Lets every linear layer observe its input without the product of the last, whose result nobody wants: calibration before
+    /// quantisation.
+    /// </summary>
+    /// <param name="scope">The pass.</param>
+    /// <param name="x">[batch, seq, hidden]</param>
+    /// <param name="context">Positions, segments.</param>
+    public void ForwardToDown(ComputeScope scope, Tensor x, BlockContext context)
+    {
+        Tensor normed = RmsNorm.Forward(scope, Attend(scope, x, context), PostAttentionNorm, _epsilon);
+        Tensor gated = FeedForward.Gated(scope, normed); // also where only gate and up have observers
+        FeedForward.Down.InputObserver?.Invoke(gated);
+    }
+
+    private Tensor Attend(ComputeScope scope, Tensor x, BlockContext context) =>
+        Binary.Add(scope, x, Attention.Forward(scope, RmsNorm.Forward(scope, x, InputNorm, _epsilon), context));
 }

@@ -20,6 +20,8 @@ public sealed class FeedForward
     /// <summary>Applies the network to each token.</summary>
     /// <param name="scope">The pass.</param>
     /// <param name="x">[batch, seq, hidden]</param>
-    public Tensor Forward(ComputeScope scope, Tensor x) =>
-        Down.Forward(scope, SwiGlu.Forward(scope, Gate.Forward(scope, x), Up.Forward(scope, x)));
+    public Tensor Forward(ComputeScope scope, Tensor x) => Down.Forward(scope, Gated(scope, x));
+
+    /// <summary>What down_proj takes. [batch, seq, intermediate]</summary>
+    internal Tensor Gated(ComputeScope scope, Tensor x) => SwiGlu.Forward(scope, Gate.Forward(scope, x), Up.Forward(scope, x));
 }

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using PureQLora.Core;
 
 namespace PureQLora.Models;
 
@@ -6,26 +7,38 @@ namespace PureQLora.Models;
 internal static unsafe class BlockedCholesky
 {
     private const int BlockSize = 128;
-    private const int ChunkSize = 64;
+    private const int ChunkSize = 96;
+
+    /// <summary>Rows of a triangle that are eliminated one by one; larger ones are halved.</summary>
+    private const int Leaf = 8;
 
     /// <summary>Replaces a symmetric matrix by T, upper triangular in row-major order with TᵀT = A. Column-major, that is L with LLᵀ = A.</summary>
     /// <param name="matrix">A; only its upper triangle (row-major) is read. [n, n]</param>
     /// <param name="n">Its order.</param>
+    /// <param name="backend">Computes.</param>
     /// <returns>False where A is not positive definite; its content is then of no use.</returns>
-    public static bool TryFactor(double[] matrix, int n)
+    public static bool TryFactor(double[] matrix, int n, CpuBackend backend)
     {
-        for (int start = 0; start < n; start += BlockSize)
+        fixed (double* pinned = matrix)
         {
-            int depth = Math.Min(BlockSize, n - start);
-            int end = start + depth;
-            if (!TryFactorDiagonal(matrix, n, start, depth))
+            DoubleMatrix a = new(pinned, n);
+            for (int start = 0; start < n; start += BlockSize)
             {
-                return false;
-            }
+                int depth = Math.Min(BlockSize, n - start);
+                if (!TryFactorDiagonal(matrix, n, start, depth))
+                {
+                    return false;
+                }
 
-            int firstRow = start;
-            Parallel.For(0, (n - end + ChunkSize - 1) / ChunkSize, chunk => SolvePanel(matrix, n, firstRow, depth, end + (chunk * ChunkSize)));
-            Parallel.For(0, (n - end + ChunkSize - 1) / ChunkSize, chunk => UpdateTrailing(matrix, n, firstRow, depth, end + (chunk * ChunkSize)));
+                int end = start + depth;
+                DoubleMatrix diagonal = a.From(start, start);
+                DoubleMatrix right = a.From(start, end);  // becomes X with TᵀX = A
+                DoubleMatrix trailing = a.From(end, end); // −= XᵀX
+                backend.For(n - end, ChunkSize, (first, last) =>
+                    SolvePanel(backend.VectorBits, diagonal, right.From(0, (int)first), depth, (int)(last - first)));
+                backend.For(n - end, ChunkSize, (first, last) =>
+                    UpdateTrailing(backend.VectorBits, trailing.From((int)first, (int)first), right.From(0, (int)first), depth, (int)(last - first), n - end - (int)first));
+            }
         }
 
         for (int row = 1; row < n; row++)
@@ -59,40 +72,44 @@ internal static unsafe class BlockedCholesky
         return true;
     }
 
-    /// <summary>Up to 64 columns right of the diagonal block: TᵀX = A from the top row down.</summary>
-    private static void SolvePanel(double[] matrix, int n, int start, int depth, int firstColumn)
+    /// <summary>Some columns right of the diagonal block: TᵀX = A from the top row down.</summary>
+    private static void SolvePanel(int vectorBits, DoubleMatrix t, DoubleMatrix x, int depth, int width)
     {
-        int width = Math.Min(ChunkSize, n - firstColumn);
-        for (int k = start; k < start + depth; k++)
+        if (depth > Leaf)
         {
-            Span<double> row = matrix.AsSpan((k * n) + firstColumn, width);
-            TensorPrimitives.Divide(row, matrix[(k * n) + k], row);
-            for (int i = k + 1; i < start + depth; i++)
+            int half = depth / 2;
+            SolvePanel(vectorBits, t, x, half, width);
+            DoubleMatrix transposed = new(t.At(0, half), 1, t.RowStride);
+            BlockUpdate.Subtract(vectorBits, x.From(half, 0), transposed, x, depth - half, half, width);
+            SolvePanel(vectorBits, t.From(half, half), x.From(half, 0), depth - half, width);
+            return;
+        }
+
+        for (int k = 0; k < depth; k++)
+        {
+            Span<double> row = new(x.At(k, 0), width);
+            TensorPrimitives.Divide(row, *t.At(k, k), row);
+            for (int i = k + 1; i < depth; i++)
             {
-                Span<double> target = matrix.AsSpan((i * n) + firstColumn, width);
-                TensorPrimitives.FusedMultiplyAdd(row, -matrix[(k * n) + i], target, target);
+                Span<double> target = new(x.At(i, 0), width);
+                TensorPrimitives.FusedMultiplyAdd(row, -*t.At(k, i), target, target);
             }
         }
     }
 
-    /// <summary>Up to 64 rows below the block: A −= XᵀX from the diagonal to the right.</summary>
-    private static void UpdateTrailing(double[] matrix, int n, int start, int depth, int firstRow)
+    /// <summary>Some rows below the block: A −= XᵀX from the diagonal to the right.</summary>
+    private static void UpdateTrailing(int vectorBits, DoubleMatrix a, DoubleMatrix x, int depth, int rows, int columns)
     {
-        int rows = Math.Min(ChunkSize, n - firstRow);
-        double[] left = new double[rows * depth];
+        // Xᵀ side by side: columns of X lie a power of two apart as a rule, and would share one set of the cache.
+        double* left = stackalloc double[ChunkSize * BlockSize];
         for (int k = 0; k < depth; k++)
         {
-            ReadOnlySpan<double> source = matrix.AsSpan(((start + k) * n) + firstRow, rows);
             for (int row = 0; row < rows; row++)
             {
-                left[(row * depth) + k] = source[row];
+                left[(row * depth) + k] = *x.At(k, row);
             }
         }
 
-        fixed (double* a = matrix, x = left)
-        {
-            BlockUpdate.Subtract(
-                a + ((long)firstRow * n) + firstRow, n, x, depth, a + ((long)start * n) + firstRow, n, rows, depth, n - firstRow);
-        }
+        BlockUpdate.Subtract(vectorBits, a, new DoubleMatrix(left, depth), x, rows, depth, columns);
     }
 }

@@ -44,6 +44,9 @@ internal sealed class CalibrationPack
         return new ModelInput(scope.From([.. _ids], shape), scope.From([.. _positions], shape)) { Segments = scope.From([.. _segments], shape) };
     }
 
+    /// <summary>The hidden states as a block's input. [1, tokens, hidden]</summary>
+    public Tensor Block(ComputeScope scope, int hiddenSize) => scope.From(Hidden, new Shape(1, Tokens, hiddenSize));
+
     private void Add(int[] sample)
     {
         int segment = _segments.Count == 0 ? 0 : _segments[^1] + 1;

@@ -35,6 +35,9 @@ public sealed record GptqOptions
     /// </summary>
     public bool Float16Scales { get; init; } = true;
 
+    /// <summary>Rounding of the operands where calibration data runs through the model; Hessians and codes do not take part.</summary>
+    public Precision CalibrationPrecision { get; init; }
+
     /// <summary>The largest code, 2^bits − 1.</summary>
     internal int Levels => (1 << Bits) - 1;
 

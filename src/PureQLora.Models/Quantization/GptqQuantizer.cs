@@ -8,33 +8,43 @@ namespace PureQLora.Models;
 /// </summary>
 /// <remarks>
 /// Frantar et al., arXiv:2210.17323, algorithm 1: e_j = (w_j − q_j) / U_jj, then w_k −= e_j · U_jk for k &gt; j, with UᵀU = H⁻¹. Rows do not
-/// depend on each other; 64 of them pass through all columns at once, in float64.
+/// depend on each other; 128 of them pass through all columns at once, in float64. Within a block the updates are lazy as well, by
+/// halves, down to eight columns; each weight takes its updates in the order of the columns in every case.
 /// </remarks>
 public sealed unsafe class GptqQuantizer
 {
-    private const int ChunkRows = 64;
+    private const int ChunkRows = 128;
+
+    /// <summary>Columns that are taken one by one before others learn of their errors.</summary>
+    private const int Leaf = 8;
 
     private readonly float* _weights; // [rows, columns]
     private readonly int _columns;
     private readonly int _groups;
     private readonly int _groupLength;
     private readonly bool _gridsKnown;
+    private readonly bool _anyDead;
     private readonly GptqOptions _options;
     private readonly HessianFactor _factor;
-    private readonly byte[] _codes;   // [rows, columns]
-    private readonly float[] _scales; // [rows, groups]
-    private readonly byte[] _zeros;   // [rows, groups]
+    private readonly int _vectorBits;
+    private readonly double* _upper;   // [columns, columns]
+    private readonly byte[] _codes;    // [rows, columns]
+    private readonly float[] _scales;  // [rows, groups]
+    private readonly byte[] _zeros;    // [rows, groups]
     private readonly double[] _losses; // [rows]
 
-    private GptqQuantizer(float* weights, int rows, HessianFactor factor, GptqOptions options)
+    private GptqQuantizer(float* weights, int rows, double* upper, HessianFactor factor, GptqOptions options, int vectorBits)
     {
         _weights = weights;
         _columns = factor.Columns;
         _groups = options.GroupCount(_columns);
         _groupLength = options.GroupLength(_columns);
         _gridsKnown = options.StaticGroups || options.GroupSize == -1;
+        _anyDead = factor.Dead.Contains(true);
         _options = options;
         _factor = factor;
+        _vectorBits = vectorBits;
+        _upper = upper;
         _codes = new byte[checked(rows * _columns)];
         _scales = new float[rows * _groups];
         _zeros = new byte[rows * _groups];
@@ -47,46 +57,56 @@ public sealed unsafe class GptqQuantizer
     /// <param name="hessian">H = 2/n · XᵀX, undamped, row-major. [columns, columns]</param>
     /// <param name="options">How.</param>
     /// <param name="layer">The layer's name, for messages.</param>
+    /// <param name="backend">Gives threads and vectors; null for the caller's thread.</param>
     /// <exception cref="UserErrorException">Weights or Hessian are not finite, or an option is out of range.</exception>
-    public static QuantizationResult Quantize(ReadOnlySpan<float> weights, int rows, double[] hessian, GptqOptions options, string layer)
+    public static QuantizationResult Quantize(
+        ReadOnlySpan<float> weights, int rows, double[] hessian, GptqOptions options, string layer, CpuBackend? backend = null)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(rows, 1);
-        return Quantize(weights, rows, HessianFactor.Create(hessian, weights.Length / rows, options, layer), options, layer);
+        backend ??= SingleThread.Backend;
+        QuantizationResult nearest = RoundToNearest(weights, rows, hessian, options, layer, backend);
+        return Quantize(weights, nearest, HessianFactor.Create(hessian, nearest.Columns, options, layer, backend), backend);
+    }
+
+    /// <summary>What a layer falls back to, with its loss; the last that needs the Hessian itself.</summary>
+    internal static QuantizationResult RoundToNearest(
+        ReadOnlySpan<float> weights, int rows, double[] hessian, GptqOptions options, string layer, CpuBackend backend)
+    {
+        QuantizationResult nearest = RoundToNearestQuantizer.Quantize(weights, rows, options, layer, backend);
+        double loss = ProxyLoss.Compute(weights, nearest, hessian, backend);
+        return nearest with { ProxyLoss = loss, RoundToNearestLoss = loss };
     }
 
     /// <summary>Quantises a weight matrix given the factored Hessian, which several layers may share.</summary>
     /// <param name="weights">W, row-major. [rows, columns]</param>
-    /// <param name="rows">Output features.</param>
+    /// <param name="nearest">Of the same weights, with options and loss.</param>
     /// <param name="factor">Made with the same damping and act-order.</param>
-    /// <param name="options">How.</param>
-    /// <param name="layer">The layer's name, for messages.</param>
-    /// <exception cref="UserErrorException">Weights are not finite, or an option is out of range.</exception>
-    public static QuantizationResult Quantize(ReadOnlySpan<float> weights, int rows, HessianFactor factor, GptqOptions options, string layer)
+    /// <param name="backend">Gives threads and vectors.</param>
+    internal static QuantizationResult Quantize(ReadOnlySpan<float> weights, QuantizationResult nearest, HessianFactor factor, CpuBackend backend)
     {
-        QuantizationResult nearest = RoundToNearestQuantizer.Quantize(weights, rows, options, layer);
         ArgumentOutOfRangeException.ThrowIfNotEqual(nearest.Columns, factor.Columns);
-        double nearestLoss = ProxyLoss.Compute(weights, nearest, factor.Hessian);
         if (!factor.IsPositiveDefinite)
         {
-            return nearest with { ProxyLoss = nearestLoss, RoundToNearestLoss = nearestLoss, Damping = factor.Damping, Warning = factor.Warning };
+            return nearest with { Damping = factor.Damping, Warning = factor.Warning };
         }
 
-        fixed (float* pinned = weights)
+        fixed (float* pinnedWeights = weights)
         {
-            var pass = new GptqQuantizer(pinned, rows, factor, options);
-            Parallel.For(0, ((rows - 1) / ChunkRows) + 1, chunk => pass.QuantizeRows(chunk * ChunkRows, Math.Min(ChunkRows, rows - (chunk * ChunkRows))));
-            return nearest with
+            fixed (double* pinnedUpper = factor.Upper)
             {
-                Codes = pass._codes,
-                Scales = pass._scales,
-                Zeros = pass._zeros,
-                GroupIndex = pass.GroupIndex(),
-                Order = factor.Order,
-                ProxyLoss = pass._losses.Sum(),
-                RoundToNearestLoss = nearestLoss,
-                Damping = factor.Damping,
-                Warning = factor.Warning,
-            };
+                var pass = new GptqQuantizer(pinnedWeights, nearest.Rows, pinnedUpper, factor, nearest.Options, backend.VectorBits);
+                backend.For(nearest.Rows, ChunkRows, (start, end) => pass.QuantizeRows((int)start, (int)(end - start)));
+                return nearest with
+                {
+                    Codes = pass._codes,
+                    Scales = pass._scales,
+                    Zeros = pass._zeros,
+                    GroupIndex = pass.GroupIndex(),
+                    Order = factor.Order,
+                    ProxyLoss = pass._losses.Sum(),
+                    Damping = factor.Damping,
+                    Warning = factor.Warning,
+                };
+            }
         }
     }
 
@@ -116,35 +136,28 @@ public sealed unsafe class GptqQuantizer
     private void QuantizeRows(int first, int rows)
     {
         int blockSize = Math.Min(_options.BlockSize, _columns);
-        double[] work = new double[rows * _columns];     // weights as updated so far, in the order taken
-        double[] errors = new double[rows * blockSize];
-        double[] lookAhead = new double[_groupLength + blockSize];
+        using Borrowed work = Borrowed.Rent(rows * _columns); // weights as updated so far, in the order taken
+        using Borrowed errors = Borrowed.Rent(rows * blockSize);
         var grids = new GroupQuantizer[rows * _groups];
         for (int row = 0; row < rows; row++)
         {
-            LoadRow(first + row, work.AsSpan(row * _columns, _columns), grids.AsSpan(row * _groups, _groups));
+            LoadRow(first + row, work.Array.AsSpan(row * _columns, _columns), grids.AsSpan(row * _groups, _groups));
         }
 
-        fixed (double* pending = work, error = errors, upper = _factor.Upper)
+        fixed (double* pinnedWork = work.Array, pinnedErrors = errors.Array)
         {
+            RowChunk chunk = new(first, rows, new DoubleMatrix(pinnedWork, _columns), new DoubleMatrix(pinnedErrors, blockSize), grids);
             for (int start = 0; start < _columns; start += blockSize)
             {
-                int width = Math.Min(blockSize, _columns - start);
-                for (int row = 0; row < rows; row++)
-                {
-                    QuantizeBlock(
-                        first + row, start, work.AsSpan(row * _columns, _columns), errors.AsSpan(row * blockSize, width), grids.AsSpan(row * _groups, _groups), lookAhead);
-                }
-
-                int end = start + width;
-                BlockUpdate.Subtract(
-                    pending + end, _columns, error, blockSize, upper + ((long)start * _columns) + end, _columns, rows, width, _columns - end);
+                int end = Math.Min(start + blockSize, _columns);
+                QuantizeBlock(chunk, start, end);
+                Update(chunk, start, start, end, end, _columns);
             }
         }
 
         for (int i = 0; i < grids.Length; i++)
         {
-            _scales[(first * _groups) + i] = Math.Max((float)grids[i].Scale, float.Epsilon);
+            _scales[(first * _groups) + i] = grids[i].StoredScale;
             _zeros[(first * _groups) + i] = (byte)grids[i].Zero;
         }
     }
@@ -152,83 +165,148 @@ public sealed unsafe class GptqQuantizer
     /// <summary>Reads a row in the order taken; takes its grids where they come from the original weights.</summary>
     private void LoadRow(int row, Span<double> work, Span<GroupQuantizer> grids)
     {
-        if (_gridsKnown)
+        TensorPrimitives.ConvertTruncating(new ReadOnlySpan<float>(_weights + ((long)row * _columns), _columns), work);
+        for (int column = 0; _anyDead && column < _columns; column++)
         {
-            for (int column = 0; column < _columns; column++)
-            {
-                work[column] = Weight(row, column);
-            }
-
-            for (int group = 0; group < _groups; group++)
-            {
-                int start = group * _groupLength;
-                grids[group] = GroupQuantizer.FromWeights(work[start..Math.Min(start + _groupLength, _columns)], _options);
-            }
+            work[column] = Weight(row, column);
         }
 
-        for (int place = 0; place < _columns; place++)
+        for (int group = 0; _gridsKnown && group < _groups; group++)
         {
-            work[place] = Weight(row, ColumnAt(place));
+            int start = group * _groupLength;
+            grids[group] = GroupQuantizer.FromWeights(work[start..Math.Min(start + _groupLength, _columns)], _options);
+        }
+
+        for (int place = 0; _factor.Order is not null && place < _columns; place++)
+        {
+            work[place] = Weight(row, _factor.Order[place]);
         }
     }
 
-    /// <summary>One row through one block of columns. Leaves the errors for the columns after the block.</summary>
-    private void QuantizeBlock(int row, int start, Span<double> work, Span<double> errors, Span<GroupQuantizer> grids, Span<double> lookAhead)
+    /// <summary>Columns [start, end), from one start of a group to the next, because a grid needs the weights as they are then.</summary>
+    private void QuantizeBlock(RowChunk chunk, int start, int end)
     {
-        int end = start + errors.Length;
-        int firstGroupEnd = Math.Min(end + _groupLength, _columns);
-        bool fromBlockStart = !_gridsKnown && _options.GridVariant == GridVariant.BlockStart;
-        Span<double> atBlockStart = lookAhead[..(fromBlockStart ? firstGroupEnd - start : 0)];
-        work.Slice(start, atBlockStart.Length).CopyTo(atBlockStart);
-
-        double loss = 0;
-        for (int place = start; place < end; place++)
+        bool fromBlockStart = _options.GridVariant == GridVariant.BlockStart;
+        if (!_gridsKnown && fromBlockStart)
         {
-            int group = GroupAt(place);
-            if (!_gridsKnown && place % _groupLength == 0)
+            for (int place = NextGroup(start); place < end; place += _groupLength)
             {
-                int stop = Math.Min(place + _groupLength, _columns);
-                ReadOnlySpan<double> source = fromBlockStart
-                    ? atBlockStart[(place - start)..(stop - start)]
-                    : CurrentWeights(work, start, place, stop, end, errors, lookAhead);
-                grids[group] = GroupQuantizer.FromWeights(source, _options);
+                ChooseGrids(chunk, start, place, end, owed: false);
+            }
+        }
+
+        for (int place = start; place < end;)
+        {
+            int stop = _gridsKnown ? end : Math.Min(end, NextGroup(place + 1));
+            if (!_gridsKnown && !fromBlockStart && NextGroup(place) == place)
+            {
+                ChooseGrids(chunk, start, place, end, owed: true);
             }
 
+            QuantizeColumns(chunk, start, place, stop);
+            Update(chunk, start, place, stop, stop, end);
+            place = stop;
+        }
+    }
+
+    /// <summary>The first place from this one on where a group starts.</summary>
+    private int NextGroup(int place) => (place + _groupLength - 1) / _groupLength * _groupLength;
+
+    /// <summary>Takes the grids of the group that starts at a place of the block.</summary>
+    /// <param name="chunk">The rows.</param>
+    /// <param name="start">First column of the block.</param>
+    /// <param name="place">First column of the group.</param>
+    /// <param name="end">End of the block; columns after it have not been updated since its start.</param>
+    /// <param name="owed">Count what the block so far owes to columns past its end.</param>
+    private void ChooseGrids(RowChunk chunk, int start, int place, int end, bool owed)
+    {
+        int stop = Math.Min(place + _groupLength, _columns);
+        double[]? current = owed && stop > end && place > start ? new double[stop - place] : null;
+        for (int row = 0; row < chunk.Rows; row++)
+        {
+            Span<double> weights = new(chunk.Work.At(row, place), stop - place);
+            if (current is not null)
+            {
+                weights.CopyTo(current);
+                Span<double> past = current.AsSpan(end - place);
+                for (int earlier = start; earlier < place; earlier++)
+                {
+                    TensorPrimitives.FusedMultiplyAdd(
+                        _factor.Upper.AsSpan((earlier * _columns) + end, past.Length), -*chunk.Errors.At(row, earlier - start), past, past);
+                }
+
+                weights = current;
+            }
+
+            chunk.Grids[(row * _groups) + (place / _groupLength)] = GroupQuantizer.FromWeights(weights, _options);
+        }
+    }
+
+    /// <summary>Columns [from, to) of the block that starts at <paramref name="start"/>; none after them is updated.</summary>
+    private void QuantizeColumns(RowChunk chunk, int start, int from, int to)
+    {
+        if (to - from > Leaf)
+        {
+            int middle = from + ((((to - from) / 2) + Leaf - 1) / Leaf * Leaf);
+            QuantizeColumns(chunk, start, from, middle);
+            Update(chunk, start, from, middle, middle, to);
+            QuantizeColumns(chunk, start, middle, to);
+            return;
+        }
+
+        for (int row = 0; row < chunk.Rows; row++)
+        {
+            QuantizeLeaf(chunk, row, start, from, to);
+        }
+    }
+
+    /// <summary>Subtracts the errors of columns [from, to) from columns [first, last).</summary>
+    private void Update(RowChunk chunk, int start, int from, int to, int first, int last)
+    {
+        if (first < last)
+        {
+            DoubleMatrix upper = new(_upper, _columns);
+            BlockUpdate.Subtract(
+                _vectorBits, chunk.Work.From(0, first), chunk.Errors.From(0, from - start), upper.From(from, first), chunk.Rows, to - from, last - first);
+        }
+    }
+
+    private void QuantizeLeaf(RowChunk chunk, int row, int start, int from, int to)
+    {
+        double* work = chunk.Work.At(row, 0);
+        double* errors = chunk.Errors.At(row, 0);
+        ReadOnlySpan<GroupQuantizer> grids = chunk.Grids.AsSpan(row * _groups, _groups);
+        long codes = (long)(chunk.First + row) * _columns;
+        double loss = 0;
+        for (int place = from; place < to; place++)
+        {
             int column = ColumnAt(place);
-            byte code = grids[group].Code(work[place]);
-            double value = grids[group].Value(code);
-            ReadOnlySpan<double> upper = _factor.Upper.AsSpan((place * _columns) + place, end - place);
-            double error = (work[place] - value) / upper[0];
-            Span<double> rest = work[(place + 1)..end];
-            TensorPrimitives.FusedMultiplyAdd(upper[1..], -error, rest, rest);
+            GroupQuantizer grid = grids[GroupAt(place)];
+            byte code = grid.Code(work[place]);
+            double value = grid.Value(code);
+            double* upper = _upper + ((long)place * _columns);
+            double error = (work[place] - value) / upper[place];
+            for (int later = place + 1; later < to; later++)
+            {
+                work[later] = Math.FusedMultiplyAdd(-error, upper[later], work[later]);
+            }
+
             errors[place - start] = error;
-            _codes[((long)row * _columns) + column] = code;
+            _codes[codes + column] = code;
 
             // Σ e² is the loss with the damped Hessian: (w − q) = e·U, so e·eᵀ = (w − q)(H + λI)(w − q)ᵀ.
-            double change = Weight(row, column) - value;
+            double change = Weight(chunk.First + row, column) - value;
             loss += (error * error) - (_factor.Ridge * change * change);
         }
 
-        _losses[row] += loss;
+        _losses[chunk.First + row] += loss;
     }
 
-    /// <summary>The weights of a group that starts now, with what the block still owes to columns past its end.</summary>
-    private ReadOnlySpan<double> CurrentWeights(
-        ReadOnlySpan<double> work, int start, int place, int stop, int end, ReadOnlySpan<double> errors, Span<double> lookAhead)
-    {
-        if (stop <= end || place == start)
-        {
-            return work[place..stop];
-        }
-
-        Span<double> current = lookAhead[..(stop - place)];
-        work[place..stop].CopyTo(current);
-        Span<double> owed = current[(end - place)..];
-        for (int earlier = start; earlier < place; earlier++)
-        {
-            TensorPrimitives.FusedMultiplyAdd(_factor.Upper.AsSpan((earlier * _columns) + end, stop - end), -errors[earlier - start], owed, owed);
-        }
-
-        return current;
-    }
+    /// <summary>Rows that pass through the columns together.</summary>
+    /// <param name="First">The first of them.</param>
+    /// <param name="Rows">How many.</param>
+    /// <param name="Work">Weights as updated so far, in the order taken. [rows, columns]</param>
+    /// <param name="Errors">Of the present block. [rows, block]</param>
+    /// <param name="Grids">[rows, groups]</param>
+    private sealed record RowChunk(int First, int Rows, DoubleMatrix Work, DoubleMatrix Errors, GroupQuantizer[] Grids);
 }

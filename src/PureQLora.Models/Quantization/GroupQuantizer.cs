@@ -35,6 +35,9 @@ internal readonly record struct GroupQuantizer(double Scale, int Zero, int Level
         return new GroupQuantizer(scale, zero, options.Levels);
     }
 
+    /// <summary>The scale as it is stored; 0 would make no grid.</summary>
+    public float StoredScale => Math.Max((float)Scale, float.Epsilon);
+
     /// <summary>The code of the nearest grid point; ties go to the even multiple of the scale.</summary>
     public byte Code(double weight) => (byte)Math.Clamp(Math.Round(weight / Scale) + Zero, 0, Levels);
 

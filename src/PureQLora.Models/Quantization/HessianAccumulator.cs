@@ -1,29 +1,29 @@
 using System.Globalization;
 using System.Numerics.Tensors;
-using System.Runtime.Intrinsics;
 using PureQLora.Core;
 
 namespace PureQLora.Models;
 
 /// <summary>Sums a layer's calibration inputs X [n, columns] into H = 2/n · XᵀX, the Hessian of its squared output error.</summary>
 /// <remarks>
-/// Frantar et al., arXiv:2210.17323, eq. 3. Products are float32 over runs of at most 32 rows, everything longer is summed in float64.
-/// Inputs are gathered into batches of fixed length, so the result depends neither on how the rows arrive nor on the number of threads.
+/// Frantar et al., arXiv:2210.17323, eq. 3. Products are float32 over runs of at most 128 rows, everything longer is summed in float64.
+/// Inputs that do not come in whole batches are gathered into such, so the result depends neither on how the rows arrive nor on the
+/// number of threads.
 /// </remarks>
-public sealed unsafe class HessianAccumulator
+public sealed class HessianAccumulator
 {
-    private const int PanelColumns = 32;
+    /// <summary>A multiple of the runs of <see cref="CpuBackend.SymmetricUpdate"/>, and enough for its full speed.</summary>
     private const int BatchRows = 512;
-    private const int RunRows = 32;
-    private const int TileRows = 4;
 
-    // The square of it, 32 times over, is still a float32.
+    private const int CheckedRows = 64;
+
+    // The square of it, 128 times over, is still a float32.
     private const float LargestInput = 1e18f;
 
-    private readonly string _layer;
-    private readonly int _panels;
-    private readonly float[] _batch; // [panels, BatchRows, PanelColumns]
-    private readonly double[] _sum;  // [columns, columns], upper triangle, whole panels
+    private readonly CpuBackend _backend;
+    private readonly double[] _sum; // [columns, columns], upper triangle
+    private string _layer;
+    private float[] _batch = [];    // [BatchRows, columns], made when rows come that fill none
     private int _batchFill;
     private long _rowCount;
     private bool _completed;
@@ -31,8 +31,9 @@ public sealed unsafe class HessianAccumulator
     /// <summary>Starts an empty sum.</summary>
     /// <param name="columns">Input features of the layer.</param>
     /// <param name="layer">The layer's name, for error messages.</param>
+    /// <param name="backend">Computes; null for the caller's thread.</param>
     /// <exception cref="UserErrorException">The Hessian would not fit into one array.</exception>
-    public HessianAccumulator(int columns, string layer)
+    public HessianAccumulator(int columns, string layer, CpuBackend? backend = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(columns, 1);
         if ((long)columns * columns > Array.MaxLength)
@@ -43,8 +44,7 @@ public sealed unsafe class HessianAccumulator
 
         Columns = columns;
         _layer = layer;
-        _panels = ((columns - 1) / PanelColumns) + 1;
-        _batch = new float[_panels * BatchRows * PanelColumns];
+        _backend = backend ?? SingleThread.Backend;
         _sum = new double[columns * columns];
     }
 
@@ -63,22 +63,13 @@ public sealed unsafe class HessianAccumulator
     {
         ObjectDisposedException.ThrowIf(_completed, this);
         ArgumentOutOfRangeException.ThrowIfNotEqual(rows.Length, (long)rowCount * Columns);
-        for (int row = 0; row < rowCount; row++)
+        RequireFinite(rows, rowCount);
+        _rowCount += rowCount;
+        while (rowCount > 0)
         {
-            ReadOnlySpan<float> values = rows.Slice(row * Columns, Columns);
-            RequireFinite(values);
-            for (int panel = 0; panel < _panels; panel++)
-            {
-                int first = panel * PanelColumns;
-                int width = Math.Min(PanelColumns, Columns - first);
-                values.Slice(first, width).CopyTo(_batch.AsSpan((((panel * BatchRows) + _batchFill) * PanelColumns), width));
-            }
-
-            _rowCount++;
-            if (++_batchFill == BatchRows)
-            {
-                Flush();
-            }
+            int taken = _batchFill == 0 && rowCount >= BatchRows ? AddWholeBatches(rows, rowCount) : Gather(rows, rowCount);
+            rows = rows[(taken * Columns)..];
+            rowCount -= taken;
         }
     }
 
@@ -92,110 +83,97 @@ public sealed unsafe class HessianAccumulator
             throw new UserErrorException($"{_layer} saw no calibration input, GPTQ needs at least one row; give it calibration text or use method rtn.");
         }
 
-        Flush();
+        _backend.SymmetricUpdate(_batch.AsSpan(0, _batchFill * Columns), Columns, _sum);
         _completed = true;
         double factor = 2.0 / _rowCount;
-        for (int row = 0; row < Columns; row++)
-        {
-            for (int column = row; column < Columns; column++)
-            {
-                double value = _sum[(row * Columns) + column] * factor;
-                _sum[(row * Columns) + column] = value;
-                _sum[(column * Columns) + row] = value;
-            }
-        }
+        _backend.For(Columns, CheckedRows, (start, end) => TensorPrimitives.Multiply(
+            _sum.AsSpan((int)start * Columns, (int)(end - start) * Columns), factor, _sum.AsSpan((int)start * Columns, (int)(end - start) * Columns)));
 
+        // By squares, so that the columns read lie in the cache.
+        _backend.For(Columns, CheckedRows, (start, end) =>
+        {
+            for (int above = 0; above < end; above += CheckedRows)
+            {
+                Mirror((int)start, (int)end, above);
+            }
+        });
         return _sum;
     }
 
-    private void RequireFinite(ReadOnlySpan<float> values)
+    /// <summary>Starts an empty sum in the memory of the last, which <see cref="Complete"/> handed over.</summary>
+    /// <param name="layer">The next layer's name.</param>
+    internal void Restart(string layer)
     {
-        float largest = TensorPrimitives.MaxMagnitude(values); // with its sign; NaN if any value is
-        if (!(Math.Abs(largest) <= LargestInput))
-        {
-            throw new UserErrorException(string.Create(
-                CultureInfo.InvariantCulture,
-                $"Calibration row {_rowCount} of {_layer} holds {largest}, allowed are values from {-LargestInput} to {LargestInput}; the model's weights or the calibration data are damaged."));
-        }
+        _layer = layer;
+        (_batchFill, _rowCount, _completed) = (0, 0, false);
+        _backend.For(Columns, CheckedRows, (start, end) => _sum.AsSpan((int)start * Columns, (int)(end - start) * Columns).Clear());
     }
 
-    private void Flush()
+    /// <summary>Elements below the diagonal in rows start … end − 1 and 64 columns from <paramref name="first"/> on.</summary>
+    private void Mirror(int start, int end, int first)
     {
-        if (_batchFill > 0)
+        for (int row = start; row < end; row++)
         {
-            Parallel.For(0, _panels, AddPanelRow);
-            _batchFill = 0;
-        }
-    }
-
-    /// <summary>Adds one row of 32 × 32 tiles of the upper triangle.</summary>
-    private void AddPanelRow(int panelRow)
-    {
-        double* tile = stackalloc double[PanelColumns * PanelColumns];
-        fixed (float* batch = _batch)
-        {
-            for (int panelColumn = panelRow; panelColumn < _panels; panelColumn++)
+            for (int column = first; column < Math.Min(first + CheckedRows, row); column++)
             {
-                new Span<double>(tile, PanelColumns * PanelColumns).Clear();
-                for (int run = 0; run < _batchFill; run += RunRows)
-                {
-                    float* left = batch + (((panelRow * BatchRows) + run) * PanelColumns);
-                    float* right = batch + (((panelColumn * BatchRows) + run) * PanelColumns);
-                    int depth = Math.Min(RunRows, _batchFill - run);
-                    for (int row = 0; row < PanelColumns; row += TileRows)
-                    {
-                        AddProduct(left + row, right, depth, tile + (row * PanelColumns));
-                    }
-                }
-
-                int width = Math.Min(PanelColumns, Columns - (panelColumn * PanelColumns));
-                for (int row = 0; row < PanelColumns && (panelRow * PanelColumns) + row < Columns; row++)
-                {
-                    int start = (((panelRow * PanelColumns) + row) * Columns) + (panelColumn * PanelColumns);
-                    Span<double> sum = _sum.AsSpan(start, width);
-                    TensorPrimitives.Add(sum, new ReadOnlySpan<double>(tile + (row * PanelColumns), width), sum);
-                }
+                _sum[(row * Columns) + column] = _sum[(column * Columns) + row];
             }
         }
     }
 
-    /// <summary>tile[i, j] += Σ_k left[k, i] · right[k, j] for four i and 32 j; float32 products and sums.</summary>
-    private static void AddProduct(float* left, float* right, int depth, double* tile)
+    private int AddWholeBatches(ReadOnlySpan<float> rows, int rowCount)
     {
-        const int Half = PanelColumns / 2;
-        Vector512<float> s00 = default, s01 = default, s10 = default, s11 = default;
-        Vector512<float> s20 = default, s21 = default, s30 = default, s31 = default;
-        for (int k = 0; k < depth; k++, left += PanelColumns, right += PanelColumns)
+        int taken = rowCount / BatchRows * BatchRows;
+        _backend.SymmetricUpdate(rows[..(taken * Columns)], Columns, _sum);
+        return taken;
+    }
+
+    private int Gather(ReadOnlySpan<float> rows, int rowCount)
+    {
+        int taken = Math.Min(BatchRows - _batchFill, rowCount);
+        if (_batch.Length == 0)
         {
-            Vector512<float> r0 = Vector512.Load(right), r1 = Vector512.Load(right + Half);
-            Vector512<float> factor = Vector512.Create(left[0]);
-            s00 = Vector512.FusedMultiplyAdd(factor, r0, s00);
-            s01 = Vector512.FusedMultiplyAdd(factor, r1, s01);
-            factor = Vector512.Create(left[1]);
-            s10 = Vector512.FusedMultiplyAdd(factor, r0, s10);
-            s11 = Vector512.FusedMultiplyAdd(factor, r1, s11);
-            factor = Vector512.Create(left[2]);
-            s20 = Vector512.FusedMultiplyAdd(factor, r0, s20);
-            s21 = Vector512.FusedMultiplyAdd(factor, r1, s21);
-            factor = Vector512.Create(left[3]);
-            s30 = Vector512.FusedMultiplyAdd(factor, r0, s30);
-            s31 = Vector512.FusedMultiplyAdd(factor, r1, s31);
+            _batch = GC.AllocateUninitializedArray<float>(checked(BatchRows * Columns));
         }
 
-        AddWidened(tile, s00, s01);
-        AddWidened(tile + PanelColumns, s10, s11);
-        AddWidened(tile + (2 * PanelColumns), s20, s21);
-        AddWidened(tile + (3 * PanelColumns), s30, s31);
+        rows[..(taken * Columns)].CopyTo(_batch.AsSpan(_batchFill * Columns));
+        _batchFill += taken;
+        if (_batchFill == BatchRows)
+        {
+            _backend.SymmetricUpdate(_batch, Columns, _sum);
+            _batchFill = 0;
+        }
+
+        return taken;
     }
 
-    private static void AddWidened(double* tile, Vector512<float> left, Vector512<float> right)
+    private unsafe void RequireFinite(ReadOnlySpan<float> rows, int rowCount)
     {
-        const int Step = PanelColumns / 4;
-        (Vector512<double> v0, Vector512<double> v1) = Vector512.Widen(left);
-        (Vector512<double> v2, Vector512<double> v3) = Vector512.Widen(right);
-        (Vector512.Load(tile) + v0).Store(tile);
-        (Vector512.Load(tile + Step) + v1).Store(tile + Step);
-        (Vector512.Load(tile + (2 * Step)) + v2).Store(tile + (2 * Step));
-        (Vector512.Load(tile + (3 * Step)) + v3).Store(tile + (3 * Step));
+        int bad = 0;
+        fixed (float* pinned = rows)
+        {
+            float* values = pinned;
+            _backend.For(rowCount, CheckedRows, (start, end) =>
+            {
+                if (!IsUsable(new ReadOnlySpan<float>(values + (start * Columns), (int)(end - start) * Columns)))
+                {
+                    Interlocked.Exchange(ref bad, 1);
+                }
+            });
+        }
+
+        for (int row = 0; bad != 0 && row < rowCount; row++)
+        {
+            ReadOnlySpan<float> values = rows.Slice(row * Columns, Columns);
+            if (!IsUsable(values))
+            {
+                throw new UserErrorException(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"Calibration row {_rowCount + row} of {_layer} holds {TensorPrimitives.MaxMagnitude(values)}, allowed are values from {-LargestInput} to {LargestInput}; the model's weights or the calibration data are damaged."));
+            }
+        }
     }
+
+    // The largest with its sign; NaN if any value is.
+    private static bool IsUsable(ReadOnlySpan<float> values) => Math.Abs(TensorPrimitives.MaxMagnitude(values)) <= LargestInput;
 }

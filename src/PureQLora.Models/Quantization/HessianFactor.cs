@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Numerics.Tensors;
 using MathNet.Numerics.Providers.LinearAlgebra;
 using PureQLora.Core;
 
@@ -15,16 +14,21 @@ namespace PureQLora.Models;
 /// </remarks>
 public sealed unsafe class HessianFactor
 {
-    private const int BlockSize = 128;
-    private const int ChunkRows = 64;
+    private const int ChunkRows = 96;
+
+    /// <summary>Columns of a triangle that are eliminated one by one; larger ones are halved.</summary>
+    private const int Leaf = 8;
+
     private const double LargestDamping = 100;
 
-    private HessianFactor(double[] hessian, int columns, bool[] dead, int[]? order)
+    private readonly CpuBackend _backend;
+
+    private HessianFactor(int columns, bool[] dead, int[]? order, CpuBackend backend)
     {
-        Hessian = hessian;
         Columns = columns;
         Dead = dead;
         Order = order;
+        _backend = backend;
     }
 
     /// <summary>Input features.</summary>
@@ -39,9 +43,6 @@ public sealed unsafe class HessianFactor
     /// <summary>Whether some damping made the Hessian positive definite. Where not, layers can only be rounded to nearest.</summary>
     public bool IsPositiveDefinite => Upper.Length > 0;
 
-    /// <summary>The undamped Hessian. [columns, columns]</summary>
-    internal double[] Hessian { get; }
-
     /// <summary>Columns that no calibration input excites. [columns]</summary>
     internal bool[] Dead { get; }
 
@@ -55,23 +56,19 @@ public sealed unsafe class HessianFactor
     internal double[] Upper { get; private set; } = [];
 
     /// <summary>Factors a Hessian, raising the damping tenfold until it is positive definite.</summary>
-    /// <param name="hessian">Symmetric, row-major; kept, not changed. [columns, columns]</param>
+    /// <param name="hessian">Symmetric, row-major; not changed, and not needed afterwards. [columns, columns]</param>
     /// <param name="columns">Input features.</param>
     /// <param name="options">Damping and act-order.</param>
     /// <param name="layer">The layer's name, for messages.</param>
+    /// <param name="backend">Gives threads and vectors; null for the caller's thread.</param>
+    /// <param name="memory">[columns, columns] to make the factor in; null for new memory.</param>
     /// <exception cref="UserErrorException">The Hessian holds NaN or infinity, or an option is out of range.</exception>
-    public static HessianFactor Create(double[] hessian, int columns, GptqOptions options, string layer)
+    public static HessianFactor Create(double[] hessian, int columns, GptqOptions options, string layer, CpuBackend? backend = null, double[]? memory = null)
     {
         options.Validate();
         ArgumentOutOfRangeException.ThrowIfNotEqual(hessian.LongLength, (long)columns * columns);
-        foreach (double value in hessian)
-        {
-            if (!double.IsFinite(value))
-            {
-                throw new UserErrorException(
-                    $"The Hessian of {layer} holds {value.ToString(CultureInfo.InvariantCulture)}, allowed are finite values; the calibration data or the model's weights are damaged.");
-            }
-        }
+        backend ??= SingleThread.Backend;
+        backend.For(columns, ChunkRows, (start, end) => RequireFinite(hessian.AsSpan((int)start * columns, (int)(end - start) * columns), layer));
 
         var diagonal = new double[columns];
         var dead = new bool[columns];
@@ -84,23 +81,35 @@ public sealed unsafe class HessianFactor
 
         // OrderByDescending is stable, so equal diagonals keep their order from left to right.
         int[]? order = options.ActOrder ? [.. Enumerable.Range(0, columns).OrderByDescending(column => diagonal[column])] : null;
-        var factor = new HessianFactor(hessian, columns, dead, order);
-        factor.Factorise(diagonal, options.Damping, layer);
+        var factor = new HessianFactor(columns, dead, order, backend);
+        factor.Factorise(hessian, diagonal, options.Damping, layer, memory ?? GC.AllocateUninitializedArray<double>(hessian.Length));
         return factor;
     }
 
-    private void Factorise(double[] diagonal, double wantedDamping, string layer)
+    private static void RequireFinite(ReadOnlySpan<double> values, string layer)
+    {
+        foreach (double value in values)
+        {
+            if (!double.IsFinite(value))
+            {
+                throw new UserErrorException(
+                    $"The Hessian of {layer} holds {value.ToString(CultureInfo.InvariantCulture)}, allowed are finite values; the calibration data or the model's weights are damaged.");
+            }
+        }
+    }
+
+    private void Factorise(double[] hessian, double[] diagonal, double wantedDamping, string layer, double[] work)
     {
         double mean = diagonal.Average();
-        double[] lower = GC.AllocateUninitializedArray<double>(Columns * Columns);
         for (double damping = wantedDamping; damping <= LargestDamping; damping = damping == 0 ? 1e-4 : damping * 10)
         {
             Damping = damping;
             Ridge = damping * mean;
-            WriteReversedDamped(diagonal, lower);
-            if (TryCholesky(lower))
+            WriteReversedDamped(hessian, diagonal, work);
+            if (TryCholesky(work))
             {
-                Upper = Invert(lower);
+                Invert(work);
+                Upper = work;
                 break;
             }
         }
@@ -119,19 +128,30 @@ public sealed unsafe class HessianFactor
         }
     }
 
-    /// <summary>J(H + λI)J in the chosen order of columns. [columns, columns]</summary>
-    private void WriteReversedDamped(double[] diagonal, double[] result)
+    /// <summary>The upper triangle of J(H + λI)J in the chosen order of columns. [columns, columns]</summary>
+    private void WriteReversedDamped(double[] hessian, double[] diagonal, double[] result)
     {
         int n = Columns;
-        Parallel.For(0, n, row =>
+        _backend.For(n, ChunkRows, (start, end) =>
         {
-            int sourceRow = ColumnAt(n - 1 - row);
-            for (int column = 0; column < n; column++)
+            for (int row = (int)start; row < end; row++)
             {
-                result[(row * n) + column] = Hessian[(sourceRow * n) + ColumnAt(n - 1 - column)];
-            }
+                int sourceRow = ColumnAt(n - 1 - row);
+                Span<double> target = result.AsSpan(row * n, n);
+                ReadOnlySpan<double> source = hessian.AsSpan(sourceRow * n, n);
+                if (Order is null)
+                {
+                    source[..(n - row)].CopyTo(target[row..]);
+                    target[row..].Reverse();
+                }
 
-            result[(row * n) + row] = diagonal[sourceRow] + Ridge;
+                for (int column = row; Order is not null && column < n; column++)
+                {
+                    target[column] = source[Order[n - 1 - column]];
+                }
+
+                target[row] = diagonal[sourceRow] + Ridge;
+            }
         });
     }
 
@@ -141,7 +161,7 @@ public sealed unsafe class HessianFactor
     {
         try
         {
-            ILinearAlgebraProvider<double> provider = SimdLinearAlgebraProvider.Instance;
+            ILinearAlgebraProvider<double> provider = SimdLinearAlgebraProvider.On(_backend);
             provider.CholeskyFactor(matrix, Columns);
             return true;
         }
@@ -152,61 +172,113 @@ public sealed unsafe class HessianFactor
         }
     }
 
-    /// <summary>U = J L⁻¹ J. L in column-major order is T = Lᵀ in row-major order, so U is T⁻¹ mirrored at the anti-diagonal.</summary>
-    private double[] Invert(double[] lower)
-    {
-        double[] upper = new double[Columns * Columns];
-        Parallel.For(0, ((Columns - 1) / ChunkRows) + 1, chunk => InvertRows(lower, upper, chunk * ChunkRows));
-        return upper;
-    }
-
-    /// <summary>Rows [first, first + 64) of S = T⁻¹ from S·T = I, left to right, with lazy updates after each block of columns.</summary>
-    private void InvertRows(double[] lower, double[] upper, int first)
+    /// <summary>
+    /// Turns L into U = J L⁻¹ J in place. L in column-major order is T = Lᵀ in row-major order, so L⁻¹ in row-major order is (T⁻¹)ᵀ and
+    /// fits below the diagonal; reversing all elements then is J from both sides.
+    /// </summary>
+    private void Invert(double[] matrix)
     {
         int n = Columns;
-        int width = n - first; // everything left of the chunk is zero
-        int rows = Math.Min(ChunkRows, width);
-        double[] work = new double[rows * width];
-        fixed (double* t = lower, s = work)
+        fixed (double* pinned = matrix)
         {
-            for (int row = 0; row < rows; row++)
+            DoubleMatrix t = new(pinned, n);
+            _backend.For(n, ChunkRows, (start, end) => InvertRows(_backend.VectorBits, t, n, (int)start, (int)(end - start)));
+        }
+
+        for (int i = 0; i < n; i++)
+        {
+            matrix[(i * n) + i] = 1 / matrix[(i * n) + i];
+        }
+
+        _backend.For((n + 1) / 2, ChunkRows, (start, end) =>
+        {
+            for (int row = (int)start; row < end; row++)
             {
-                s[(row * width) + row] = 1;
+                ReverseRows(matrix, n, row);
             }
+        });
+    }
 
-            for (int start = 0; start < width; start += BlockSize)
+    /// <summary>Swaps a row with its mirror image from the end, each backwards, and clears what is left of the diagonal.</summary>
+    private static void ReverseRows(double[] matrix, int n, int row)
+    {
+        int mirror = n - 1 - row;
+        Span<double> upper = matrix.AsSpan(row * n, n);
+        Span<double> lower = matrix.AsSpan(mirror * n, n);
+        upper.Reverse();
+        if (mirror != row)
+        {
+            lower.Reverse();
+            for (int column = 0; column < n; column++)
             {
-                int depth = Math.Min(BlockSize, width - start);
-                double* block = t + ((long)(first + start) * n) + first + start;
-                for (int row = 0; row < rows; row++)
-                {
-                    SolveBlock(s + (row * width) + start, block, n, depth);
-                }
-
-                BlockUpdate.Subtract(s + start + depth, width, s + start, width, block + depth, n, rows, depth, width - start - depth);
+                (upper[column], lower[column]) = (lower[column], upper[column]);
             }
         }
 
-        for (int column = 0; column < width; column++)
+        upper[..row].Clear();
+        lower[..mirror].Clear();
+    }
+
+    /// <summary>Some rows of S = T⁻¹ from S·T = I, left to right, written as columns below the diagonal of T.</summary>
+    private static void InvertRows(int vectorBits, DoubleMatrix t, int n, int first, int rows)
+    {
+        int width = n - first; // everything left of the chunk is zero
+        using Borrowed work = Borrowed.Rent(rows * width);
+        work.Array.AsSpan(0, rows * width).Clear();
+        fixed (double* pinned = work.Array)
         {
-            int target = (n - 1 - first - column) * n;
+            DoubleMatrix s = new(pinned, width);
             for (int row = 0; row < rows; row++)
             {
-                upper[target + n - 1 - first - row] = work[(row * width) + column];
+                *s.At(row, row) = 1;
+            }
+
+            Solve(vectorBits, s, t.From(first, first), rows, width);
+            WriteBelowDiagonal(s, t.From(first, first), rows, width);
+        }
+    }
+
+    /// <summary>Sᵀ without its diagonal, by squares, so that the lines read are used whole while they are in the cache.</summary>
+    private static void WriteBelowDiagonal(DoubleMatrix s, DoubleMatrix target, int rows, int width)
+    {
+        for (int firstRow = 0; firstRow < rows; firstRow += Leaf)
+        {
+            int lastRow = Math.Min(firstRow + Leaf, rows);
+            for (int column = firstRow + 1; column < width; column++)
+            {
+                double* below = target.At(column, 0);
+                for (int row = firstRow; row < Math.Min(lastRow, column); row++)
+                {
+                    below[row] = *s.At(row, column);
+                }
             }
         }
     }
 
-    private static void SolveBlock(double* row, double* block, int stride, int depth)
+    /// <summary>S ← S · T⁻¹, by halves: the right one takes what the left one has become, and follows.</summary>
+    private static void Solve(int vectorBits, DoubleMatrix s, DoubleMatrix t, int rows, int depth)
     {
-        for (int k = 0; k < depth; k++, block += stride)
+        if (depth > Leaf)
         {
-            double value = row[k] / block[k];
-            row[k] = value;
-            if (value != 0)
+            int half = ((depth / 2) + Leaf - 1) / Leaf * Leaf;
+            Solve(vectorBits, s, t, rows, half);
+            BlockUpdate.Subtract(vectorBits, s.From(0, half), s, t.From(0, half), rows, half, depth - half);
+            Solve(vectorBits, s.From(0, half), t.From(half, half), rows, depth - half);
+            return;
+        }
+
+        for (int row = 0; row < rows; row++)
+        {
+            double* values = s.At(row, 0);
+            for (int k = 0; k < depth; k++)
             {
-                var rest = new Span<double>(row + k + 1, depth - k - 1);
-                TensorPrimitives.FusedMultiplyAdd(new ReadOnlySpan<double>(block + k + 1, rest.Length), -value, rest, rest);
+                double* source = t.At(k, 0);
+                double value = values[k] / source[k];
+                values[k] = value;
+                for (int column = k + 1; column < depth; column++)
+                {
+                    values[column] = Math.FusedMultiplyAdd(-value, source[column], values[column]);
+                }
             }
         }
     }

@@ -10,26 +10,35 @@ namespace PureQLora.Models;
 /// <remarks>Frantar et al., arXiv:2210.17323, section 4; the four inputs of a block are shared by q, k, v; o; gate, up; down.</remarks>
 public sealed class ModelQuantizer
 {
-    private const int PackedTokens = 2048;
+    /// <summary>Enough for full speed; the intermediate tensors of a pass grow with it.</summary>
+    private const int PackedTokens = 512;
 
     private readonly LlamaModel _model;
+    private readonly CpuBackend _algebra;
     private readonly Arena _arena;
     private readonly HashSet<LinearLayer> _targets;
-
     private readonly QuantizationMethod _method;
     private readonly GptqOptions _options;
+    private readonly QuantizationTimings _timings;
+    private readonly QuantizationMemory _memory;
 
-    private ModelQuantizer(LlamaModel model, Arena arena, HashSet<LinearLayer> targets, QuantizationMethod method, GptqOptions options) =>
-        (_model, _arena, _targets, _method, _options) = (model, arena, targets, method, options);
+    private ModelQuantizer(
+        LlamaModel model, CpuBackend algebra, Arena arena, HashSet<LinearLayer> targets, QuantizationMethod method, GptqOptions options, QuantizationTimings timings)
+    {
+        (_model, _algebra, _arena, _targets) = (model, algebra, arena, targets);
+        (_method, _options, _timings) = (method, options, timings);
+        _memory = new QuantizationMemory(algebra);
+    }
 
     /// <summary>Quantises the chosen layers in place.</summary>
     /// <param name="model">Dense weights; no layer merged.</param>
-    /// <param name="backend">Runs the calibration.</param>
+    /// <param name="backend">Runs the calibration, and all else too where it is the processor's.</param>
     /// <param name="method">GPTQ or rounding to nearest.</param>
     /// <param name="options">Grid and algorithm.</param>
     /// <param name="calibration">Token ids, one array a sample; may be empty for rounding to nearest.</param>
     /// <param name="targets">Short names such as <c>q_proj</c>; empty takes all linear layers of the blocks.</param>
     /// <param name="progress">Told after each layer.</param>
+    /// <param name="timings">Filled with the time by stage; null where nobody asks.</param>
     /// <param name="cancellationToken">Checked between layers; the layers done so far stay quantised.</param>
     /// <returns>One entry a layer, in order.</returns>
     /// <exception cref="UserErrorException">No calibration data, an unknown target, or weights or activations that are not finite.</exception>
@@ -41,6 +50,7 @@ public sealed class ModelQuantizer
         IReadOnlyList<int[]> calibration,
         IReadOnlyCollection<string>? targets = null,
         IProgress<LayerQuantization>? progress = null,
+        QuantizationTimings? timings = null,
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -52,8 +62,10 @@ public sealed class ModelQuantizer
             throw new UserErrorException("GPTQ needs calibration data and there is none; name a calibration file, or use round-to-nearest.");
         }
 
+        using CpuBackend? own = backend is CpuBackend ? null : new CpuBackend();
         using Arena arena = new(backend);
-        ModelQuantizer quantizer = new(model, arena, ChooseLayers(model, targets), method, options);
+        ModelQuantizer quantizer = new(
+            model, own ?? (CpuBackend)backend, arena, ChooseLayers(model, targets), method, options, timings ?? new QuantizationTimings());
         return quantizer.Run(calibration, progress, cancellationToken);
     }
 
@@ -88,12 +100,13 @@ public sealed class ModelQuantizer
             pack.Hidden = _model.Embed(scope, pack.Input(scope)).ToArray();
         }
 
+        MappedFile.ReleasePages(_model.EmbeddingTable);
         foreach (DecoderBlock block in _model.Blocks)
         {
             QuantizeBlock(block, packs, report, progress, cancellationToken);
-            foreach (CalibrationPack pack in packs)
+            if (block != _model.Blocks[^1])
             {
-                RunBlock(block, pack, keepOutput: true);
+                RunOutput(block, packs, cancellationToken);
             }
         }
 
@@ -114,34 +127,40 @@ public sealed class ModelQuantizer
         HessianAccumulator[] hessians = _method == QuantizationMethod.Gptq ? Accumulate(block, chosen, packs, cancellationToken) : [];
         for (int i = 0; i < chosen.Length; i++)
         {
-            HessianFactor? factor = hessians.Length == 0
-                ? null
-                : HessianFactor.Create(hessians[i].Complete(), hessians[i].Columns, _options, chosen[i][0].Name);
-            foreach (LinearLayer layer in chosen[i])
+            GroupQuantization group = new(chosen[i], _options, _memory, _algebra, _timings);
+            IEnumerable<LayerQuantization> layers = hessians.Length == 0
+                ? group.RoundToNearest(cancellationToken)
+                : group.Gptq(hessians[i], cancellationToken);
+            foreach (LayerQuantization done in layers)
             {
-                cancellationToken.ThrowIfCancellationRequested();
-                LayerQuantization done = QuantizeLayer(layer, factor);
                 report.Add(done);
                 progress?.Report(done);
             }
+
+            // Codes one a byte: a few large arrays that the collector would let pile up to hundreds of megabytes. Measured: milliseconds.
+            GC.Collect();
         }
     }
 
     private HessianAccumulator[] Accumulate(DecoderBlock block, LinearLayer[][] groups, CalibrationPack[] packs, CancellationToken cancellationToken)
     {
-        HessianAccumulator[] hessians = [.. groups.Select(group => new HessianAccumulator(group[0].Weight.InDim, group[0].Name))];
+        HessianAccumulator[] hessians = [.. groups.Select(group => _memory.Hessian(group[0]))];
         for (int i = 0; i < groups.Length; i++)
         {
             HessianAccumulator hessian = hessians[i];
-            groups[i][0].InputObserver = x => hessian.Add(x.Floats, checked((int)x.Shape.Rows));
+            groups[i][0].InputObserver = x => Observe(hessian, x);
         }
 
+        long started = Stopwatch.GetTimestamp();
+        TimeSpan before = _timings[QuantizationStage.Hessian];
         try
         {
             foreach (CalibrationPack pack in packs)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                RunBlock(block, pack, keepOutput: false);
+                using ComputeScope scope = new(_arena) { Precision = _options.CalibrationPrecision };
+                Tensor x = pack.Block(scope, _model.Config.HiddenSize);
+                block.ForwardToDown(scope, x, _model.Context(pack.Input(scope)));
             }
         }
         finally
@@ -152,32 +171,30 @@ public sealed class ModelQuantizer
             }
         }
 
+        _timings.Add(QuantizationStage.Calibration, started);
+        _timings.Subtract(QuantizationStage.Calibration, _timings[QuantizationStage.Hessian] - before);
         return hessians;
     }
 
-    private void RunBlock(DecoderBlock block, CalibrationPack pack, bool keepOutput)
+    private void Observe(HessianAccumulator hessian, Tensor x)
     {
-        using ComputeScope scope = new(_arena);
-        ModelInput input = pack.Input(scope);
-        Tensor x = scope.From(pack.Hidden, new Shape(1, pack.Tokens, _model.Config.HiddenSize));
-        Tensor y = block.Forward(scope, x, _model.Context(input));
-        if (keepOutput)
-        {
-            y.Floats.CopyTo(pack.Hidden);
-        }
+        long started = Stopwatch.GetTimestamp();
+        hessian.Add(x.Floats, checked((int)x.Shape.Rows));
+        _timings.Add(QuantizationStage.Hessian, started);
     }
 
-    private LayerQuantization QuantizeLayer(LinearLayer layer, HessianFactor? factor)
+    /// <summary>Replaces the hidden states by what the block makes of them.</summary>
+    private void RunOutput(DecoderBlock block, CalibrationPack[] packs, CancellationToken cancellationToken)
     {
-        Stopwatch watch = Stopwatch.StartNew();
-        WeightMatrix before = layer.Weight;
-        float[] dense = before.Dense!.ToArray();
-        QuantizationResult result = factor is null
-            ? RoundToNearestQuantizer.Quantize(dense, before.OutDim, _options, layer.Name)
-            : GptqQuantizer.Quantize(dense, before.OutDim, factor, _options, layer.Name);
-        WeightMatrix after = new(result.ToMatrix());
-        layer.ReplaceWeight(after);
-        return new LayerQuantization(
-            layer.Name, result.ProxyLoss, result.RoundToNearestLoss, result.Damping, before.ByteLength, after.ByteLength, watch.Elapsed, result.Warning);
+        long started = Stopwatch.GetTimestamp();
+        foreach (CalibrationPack pack in packs)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            using ComputeScope scope = new(_arena) { Precision = _options.CalibrationPrecision };
+            Tensor x = pack.Block(scope, _model.Config.HiddenSize);
+            block.Forward(scope, x, _model.Context(pack.Input(scope))).Floats.CopyTo(pack.Hidden);
+        }
+
+        _timings.Add(QuantizationStage.Output, started);
     }
 }

@@ -66,10 +66,28 @@ public sealed record QuantizationResult
     internal void DequantizeRow(int row, Span<float> values)
     {
         ReadOnlySpan<byte> codes = Codes.AsSpan(row * Columns, Columns);
-        for (int column = 0; column < Columns; column++)
+        ReadOnlySpan<float> scales = Scales.AsSpan(row * Groups, Groups);
+        ReadOnlySpan<byte> zeros = Zeros.AsSpan(row * Groups, Groups);
+        if (GroupIndex is not null)
         {
-            int group = (row * Groups) + GroupOf(column);
-            values[column] = Scales[group] * (codes[column] - Zeros[group]);
+            for (int column = 0; column < Columns; column++)
+            {
+                int group = GroupIndex[column];
+                values[column] = scales[group] * (codes[column] - zeros[group]);
+            }
+
+            return;
+        }
+
+        int length = Options.GroupLength(Columns);
+        for (int group = 0; group < scales.Length; group++)
+        {
+            int start = group * length;
+            int end = Math.Min(start + length, Columns);
+            for (int column = start; column < end; column++)
+            {
+                values[column] = scales[group] * (codes[column] - zeros[group]);
+            }
         }
     }
 }

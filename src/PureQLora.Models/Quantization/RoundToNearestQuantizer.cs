@@ -7,13 +7,16 @@ namespace PureQLora.Models;
 /// <summary>Rounds every weight to the nearest point of its group's grid, without calibration.</summary>
 public static class RoundToNearestQuantizer
 {
+    private const int ChunkRows = 32;
+
     /// <summary>Quantises a weight matrix.</summary>
     /// <param name="weights">W, row-major. [rows, columns]</param>
     /// <param name="rows">Output features.</param>
     /// <param name="options">Bits, group size, symmetry and rounding of scales; the rest does not matter here.</param>
     /// <param name="layer">The layer's name, for messages.</param>
+    /// <param name="backend">Gives the threads; null for the caller's.</param>
     /// <exception cref="UserErrorException">A weight is not finite, or an option is out of range.</exception>
-    public static QuantizationResult Quantize(ReadOnlySpan<float> weights, int rows, GptqOptions options, string layer)
+    public static unsafe QuantizationResult Quantize(ReadOnlySpan<float> weights, int rows, GptqOptions options, string layer, CpuBackend? backend = null)
     {
         options.Validate();
         ArgumentOutOfRangeException.ThrowIfLessThan(rows, 1);
@@ -22,30 +25,49 @@ public static class RoundToNearestQuantizer
 
         int columns = weights.Length / rows;
         int groups = options.GroupCount(columns);
-        int length = options.GroupLength(columns);
-        var codes = new byte[weights.Length];
-        var scales = new float[rows * groups];
-        var zeros = new byte[rows * groups];
-        var group = new double[length];
-        for (int row = 0; row < rows; row++)
+        QuantizationResult result = new()
         {
-            for (int g = 0; g < groups; g++)
+            Rows = rows,
+            Columns = columns,
+            Options = options,
+            Codes = new byte[weights.Length],
+            Scales = new float[rows * groups],
+            Zeros = new byte[rows * groups],
+        };
+        fixed (float* pinned = weights)
+        {
+            float* w = pinned;
+            (backend ?? SingleThread.Backend).For(rows, ChunkRows, (start, end) =>
             {
-                int first = (row * columns) + (g * length);
-                int width = Math.Min(length, columns - (g * length));
-                TensorPrimitives.ConvertTruncating(weights.Slice(first, width), group);
-                GroupQuantizer grid = GroupQuantizer.FromWeights(group.AsSpan(0, width), options);
-                for (int i = 0; i < width; i++)
+                var group = new double[options.GroupLength(columns)];
+                for (int row = (int)start; row < end; row++)
                 {
-                    codes[first + i] = grid.Code(group[i]);
+                    QuantizeRow(new ReadOnlySpan<float>(w + ((long)row * columns), columns), row, result, group);
                 }
-
-                scales[(row * groups) + g] = Math.Max((float)grid.Scale, float.Epsilon);
-                zeros[(row * groups) + g] = (byte)grid.Zero;
-            }
+            });
         }
 
-        return new QuantizationResult { Rows = rows, Columns = columns, Options = options, Codes = codes, Scales = scales, Zeros = zeros };
+        return result;
+    }
+
+    private static void QuantizeRow(ReadOnlySpan<float> weights, int row, QuantizationResult result, double[] group)
+    {
+        int groups = result.Groups;
+        for (int g = 0; g < groups; g++)
+        {
+            int first = g * group.Length;
+            Span<double> values = group.AsSpan(0, Math.Min(group.Length, weights.Length - first));
+            TensorPrimitives.ConvertTruncating(weights.Slice(first, values.Length), values);
+            GroupQuantizer grid = GroupQuantizer.FromWeights(values, result.Options);
+            Span<byte> codes = result.Codes.AsSpan((row * weights.Length) + first, values.Length);
+            for (int i = 0; i < codes.Length; i++)
+            {
+                codes[i] = grid.Code(values[i]);
+            }
+
+            result.Scales[(row * groups) + g] = grid.StoredScale;
+            result.Zeros[(row * groups) + g] = (byte)grid.Zero;
+        }
     }
 
     private static void RequireUsable(ReadOnlySpan<float> weights, GptqOptions options, string layer)

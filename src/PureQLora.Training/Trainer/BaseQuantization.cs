@@ -63,7 +63,7 @@ internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe reci
         {
             int done = 0;
             return ModelQuantizer.Quantize(
-                model, backend, recipe.Method, recipe.ToOptions(), calibration, recipe.Targets, new DirectProgress<LayerQuantization>(layer => progress(++done, layer.Layer)), cancellationToken);
+                model, backend, recipe.Method, recipe.ToOptions(), calibration, recipe.Targets, new DirectProgress<LayerQuantization>(layer => progress(++done, layer.Layer)), cancellationToken: cancellationToken);
         });
     }
 

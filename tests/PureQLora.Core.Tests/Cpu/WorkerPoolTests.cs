@@ -105,22 +105,30 @@ public sealed unsafe class WorkerPoolTests
     public void For_GivenACallerThatOnlyWaits_ShouldRunEveryBodyOnAPreparedWorker(int threads)
     {
         int preparations = 0;
-        using WorkerPool pool = new(threads, callerComputes: false, () =>
+        int releases = 0;
+        using (WorkerPool pool = new(threads, callerComputes: false, () =>
         {
             IsPrepared = true;
             Interlocked.Increment(ref preparations);
-        });
-        Assert.Equal(threads, preparations);
-        byte[] prepared = new byte[64];
-        fixed (byte* pointer = prepared)
+            return new Preparation(() => Interlocked.Add(ref releases, IsPrepared ? 1 : 1000));
+        }))
         {
-            // One chunk as well as many.
-            PreparedBody body = new(pointer);
-            pool.For(64, 64, ref body);
-            Assert.All(prepared, item => Assert.Equal(1, item));
-            pool.For(64, 1, ref body);
-            Assert.All(prepared, item => Assert.Equal(2, item));
+            Assert.Equal(threads, preparations);
+            byte[] prepared = new byte[64];
+            fixed (byte* pointer = prepared)
+            {
+                // One chunk as well as many.
+                PreparedBody body = new(pointer);
+                pool.For(64, 64, ref body);
+                Assert.All(prepared, item => Assert.Equal(1, item));
+                pool.For(64, 1, ref body);
+                Assert.All(prepared, item => Assert.Equal(2, item));
+            }
+
+            Assert.Equal(0, releases);
         }
+
+        Assert.Equal(threads, releases);
     }
 
     [Fact]
@@ -332,5 +340,11 @@ public sealed unsafe class WorkerPoolTests
                 throw new InvalidOperationException($"item {bad}");
             }
         }
+    }
+
+    /// <summary>What a worker gives back at its end, on its own thread.</summary>
+    private sealed class Preparation(Action release) : IDisposable
+    {
+        public void Dispose() => release();
     }
 }

@@ -35,13 +35,15 @@ public abstract class BinaryTests : OpTests
     [InlineData(2)]
     public void Add_GivenOperandsThatDependOnEachOther_ShouldSumTheirGradients(int order)
     {
-        // a + b, b + a and a + a with a = 2x and b = 3a: a's own share must not change b's before it is used.
+        // a + b, b + a and a + a with a = 2x and b = 3a, plus c = 5a: its share comes to a's gradient before b's is used.
         using ComputeScope scope = Record();
         Tensor x = Parameter(new(3, 5), 1);
         Tensor a = Binary.Scale(scope, x, 2f);
         Tensor b = order == 2 ? a : Binary.Scale(scope, a, 3f);
-        BackwardFromWeightedSum(scope, order == 1 ? Binary.Add(scope, b, a) : Binary.Add(scope, a, b));
-        double slope = order == 2 ? 4 : 8;
+        Tensor c = Binary.Scale(scope, a, 5f);
+        Tensor sum = order == 1 ? Binary.Add(scope, b, a) : Binary.Add(scope, a, b);
+        BackwardFromWeightedSum(scope, Binary.Add(scope, sum, c));
+        double slope = order == 2 ? 14 : 18;
         GradientCheck.Close([.. Enumerable.Range(0, 15).Select(i => slope * Reference.Weight(i))], x.Grad!, 1e-6);
     }
 

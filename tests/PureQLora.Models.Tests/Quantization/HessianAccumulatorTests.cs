@@ -18,7 +18,7 @@ public sealed class HessianAccumulatorTests
         accumulator.Add(golden.Floats("X"), (int)golden.Shape("X")[0]);
         double[] actual = accumulator.Complete();
 
-        // Float32 sums over runs of 32 rows: no more than 32 roundings of 2^-24 of the columns' own size.
+        // Float32 sums over runs of 128 rows: the roundings of 2^-24 have random signs, so √128 of them, three times over.
         for (int i = 0; i < columns; i++)
         {
             for (int j = 0; j < columns; j++)

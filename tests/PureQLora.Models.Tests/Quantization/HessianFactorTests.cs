@@ -92,8 +92,9 @@ public sealed class HessianFactorTests
     {
         double[] ours = PositiveDefinite(order, seed: 3);
         double[] theirs = [.. ours];
+        using CpuBackend backend = new(threads: 3);
 
-        SimdLinearAlgebraProvider.Instance.CholeskyFactor(ours, order);
+        SimdLinearAlgebraProvider.On(backend).CholeskyFactor(ours, order);
         ManagedLinearAlgebraProvider.Instance.CholeskyFactor(theirs, order);
 
         for (int i = 0; i < ours.Length; i++)

@@ -37,6 +37,28 @@ public sealed class BenchTests
     }
 
     [Fact]
+    public void Quantise_GivenATinyShape_ShouldShowEachStageAndThePlan()
+    {
+        string output = Tool.Bench("quantise", "--shape", "tiny", "--blocks", "1", "--samples", "3", "--length", "40").ShouldSucceed().Output;
+
+        Assert.Matches(@"(?m)^Hessians +\d", output);
+        Assert.Contains("whole model, 2 blocks at this rate", output, StringComparison.Ordinal);
+        Assert.Contains("peak resident memory", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void QuantiseShape_GivenTinyLlama_ShouldCountTheArithmeticOfItsStages()
+    {
+        QuantiseShape shape = new(ModelShape.Find("tinyllama"));
+
+        // 32,505,856 weights without down, 11,534,336 in it; attention of 1024 tokens that see 256.5 on average, 32 heads of 64.
+        double attention = 4.0 * 1024 * 256.5 * 2048;
+        Assert.Equal((2.0 * 1024 * 32_505_856) + attention, shape.Operations(QuantizationStage.Calibration, 1024, 512));
+        Assert.Equal((2.0 * 1024 * 44_040_192) + attention, shape.Operations(QuantizationStage.Output, 1024, 512));
+        Assert.Equal(1024.0 * ((3 * 2048 * 2049) + (5632 * 5633)), shape.Operations(QuantizationStage.Hessian, 1024, 512));
+    }
+
+    [Fact]
     public void Prefill_GivenAPeerFolderWithoutThePeer_ShouldSaySoAndMeasureOurs()
     {
         using TemporaryFolder folder = new();
@@ -135,7 +157,7 @@ public sealed class BenchTests
         Contestant a = new("a", () => { order.Add("a"); return seconds--; });
         Contestant b = new("b", () => { order.Add("b"); return 1; });
 
-        Contestant.Compete(3, [a, b]);
+        Contestant.Compete(3, [a, b], CancellationToken.None);
 
         Assert.Equal("a,b,a,b,a,b,a,b", string.Join(',', order));
         Assert.Equal([8, 7, 6], a.Seconds);

@@ -18,8 +18,8 @@ public sealed class TrainerTests : IDisposable
         TrainingSample[] samples = Samples(8, 5, 40);
         LlamaModel accumulated = Model();
         LlamaModel whole = Model();
-        StepMetrics first = Steps(accumulated, samples, new() { BatchSize = 4, Accumulation = 2, Steps = 3 })[^1];
-        StepMetrics second = Steps(whole, samples, new() { BatchSize = 8, Accumulation = 1, Steps = 3 })[^1];
+        StepMetrics first = Steps(accumulated, samples, new() { BatchSize = 4, Accumulation = 2, Steps = 3, Precision = Precision.Float32 })[^1];
+        StepMetrics second = Steps(whole, samples, new() { BatchSize = 8, Accumulation = 1, Steps = 3, Precision = Precision.Float32 })[^1];
 
         Assert.Equal(second.SupervisedTokens, first.SupervisedTokens);
 
@@ -52,8 +52,8 @@ public sealed class TrainerTests : IDisposable
         BatchPlan packed = new(samples, packedLength: 64);
         Assert.True(packed.Rows < samples.Length);
 
-        StepMetrics apart = Steps(Model(), samples, new() { BatchSize = samples.Length, Steps = 1, Shuffle = false })[0];
-        StepMetrics together = Steps(Model(), packed, new() { BatchSize = packed.Rows, Steps = 1, Shuffle = false })[0];
+        StepMetrics apart = Steps(Model(), samples, new() { BatchSize = samples.Length, Steps = 1, Shuffle = false, Precision = Precision.Float32 })[0];
+        StepMetrics together = Steps(Model(), packed, new() { BatchSize = packed.Rows, Steps = 1, Shuffle = false, Precision = Precision.Float32 })[0];
 
         Assert.Equal(apart.SupervisedTokens, together.SupervisedTokens);
         Assert.Equal(apart.Loss, together.Loss, 1e-5);

@@ -13,6 +13,7 @@ internal sealed record MachineLimits(int Threads, double Fma, double? BFloat16, 
 {
     private const int Bursts = 600;
     private const int Passes = 16;
+    private const long ReadBytes = 1L << 30;
 
     /// <summary>Peaks of floating-point products.</summary>
     public IReadOnlyList<(string Name, double Rate)> Peaks { get; } =
@@ -34,7 +35,7 @@ internal sealed record MachineLimits(int Threads, double Fma, double? BFloat16, 
             InstructionPeak.BFloat16(threads, bursts),
             TilePeak.BFloat16(threads, bursts),
             InstructionPeak.Int8(threads, bursts),
-            ReadBandwidth.Measure(threads, quick ? 3 : Passes));
+            ReadBandwidth.Measure(threads, quick ? ReadBytes / 8 : ReadBytes, quick ? 3 : Passes));
     }
 
     /// <summary>The highest peak that products of a precision can reach.</summary>

@@ -8,20 +8,20 @@ namespace PureQLora.Tools.Bench;
 /// <summary>How fast all threads together read memory that no cache holds: the bound of decoding.</summary>
 internal static unsafe partial class ReadBandwidth
 {
-    private const long Bytes = 1L << 30;
     private const int HugePage = 2 << 20;
     private const int AdviseHugePages = 14;
 
-    /// <summary>Bytes a second, the best of some passes over a gibibyte.</summary>
+    /// <summary>Bytes a second, the best of some passes over a block.</summary>
     /// <param name="threads">Threads at once, each on its own part.</param>
+    /// <param name="bytes">Length of the block, far more than caches hold.</param>
     /// <param name="passes">Passes over the whole.</param>
-    public static double Measure(int threads, int passes)
+    public static double Measure(int threads, long bytes, int passes)
     {
-        byte* block = (byte*)NativeMemory.AlignedAlloc((nuint)Bytes, HugePage);
+        byte* block = (byte*)NativeMemory.AlignedAlloc((nuint)bytes, HugePage);
         try
         {
-            AdviseLargePages(block);
-            return Measure(block, threads, passes);
+            AdviseLargePages(block, bytes);
+            return Measure(block, bytes, threads, passes);
         }
         finally
         {
@@ -29,9 +29,9 @@ internal static unsafe partial class ReadBandwidth
         }
     }
 
-    private static double Measure(byte* block, int threads, int passes)
+    private static double Measure(byte* block, long bytes, int threads, int passes)
     {
-        long part = Bytes / threads / 512 * 512;
+        long part = bytes / threads / 512 * 512;
         double best = 0;
         long began = 0;
         using Barrier barrier = new(threads, _ =>
@@ -83,11 +83,11 @@ internal static unsafe partial class ReadBandwidth
     }
 
     // With small pages the translation of addresses is measured along; weights lie in large ones where the system has them.
-    private static void AdviseLargePages(byte* block)
+    private static void AdviseLargePages(byte* block, long bytes)
     {
         if (OperatingSystem.IsLinux())
         {
-            _ = MemoryAdvise(block, (nuint)Bytes, AdviseHugePages);
+            _ = MemoryAdvise(block, (nuint)bytes, AdviseHugePages);
         }
     }
 

@@ -1,4 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
 using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -8,7 +7,6 @@ namespace PureQLora.Core;
 /// c[rows, columns] = start + Σ over pairs of a[row, pair] · b[pair, column] with <c>vdpbf16ps</c>: both elements of a pair are
 /// bfloat16, sums are float32. Rows of a are read where they are, one broadcast a pair; b and c are contiguous rows.
 /// </summary>
-[SuppressMessage("Design", "CA1001", Justification = "Kernels live as long as the process; the pages are a SafeHandle.")]
 internal sealed unsafe class PairProductKernel
 {
     /// <summary>Sums in registers: enough to hide the latency of the instruction, and four registers are left for b.</summary>
@@ -19,15 +17,15 @@ internal sealed unsafe class PairProductKernel
 
     private const int VectorBytes = 64;
 
-    private readonly ExecutableMemory _code;
+    private readonly KernelTable _code;
 
-    /// <summary>Assembles the kernel.</summary>
+    /// <summary>Describes the kernel; it is assembled when it first runs.</summary>
     /// <param name="rowStep">Bytes from a row of a to the next.</param>
     /// <param name="pairStep">Bytes from a pair of a to the next.</param>
     /// <param name="columns">Columns, a multiple of 16.</param>
     /// <param name="start">What the sums begin with.</param>
     public PairProductKernel(int rowStep, int pairStep, int columns, Start start) =>
-        _code = new ExecutableMemory(new Generator(rowStep, pairStep, columns, start).Generate());
+        _code = new KernelTable(1, _ => new Generator(rowStep, pairStep, columns, start).Generate());
 
     /// <summary>What the sums begin with.</summary>
     public enum Start
@@ -53,7 +51,7 @@ internal sealed unsafe class PairProductKernel
     {
         // A product takes about a microsecond, so a collection may wait for it; a transition would cost a tenth of that.
         Operands operands = new() { A = a, B = b, C = c, Rows = rows, Pairs = pairs, Factors = factors };
-        ((delegate* unmanaged[SuppressGCTransition]<Operands*, void>)_code.Entry)(&operands);
+        ((delegate* unmanaged[SuppressGCTransition]<Operands*, void>)_code[0])(&operands);
         GC.KeepAlive(this);
     }
 

@@ -35,6 +35,9 @@ internal unsafe interface ILanes<TVector>
 
     static abstract float Sum(TVector value);
 
+    /// <summary>Adds each lane to a float64 sum.</summary>
+    static abstract void AddTo(TVector value, double* sums);
+
     /// <summary>Lane by lane: value &lt; bound ? ifLess : otherwise; NaN is not less.</summary>
     static abstract TVector SelectLess(TVector value, TVector bound, TVector ifLess, TVector otherwise);
 

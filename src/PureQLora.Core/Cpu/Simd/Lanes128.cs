@@ -43,6 +43,14 @@ internal readonly unsafe struct Lanes128 : ILanes<Vector128<float>>
     public static float Sum(Vector128<float> value) => Vector128.Sum(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void AddTo(Vector128<float> value, double* sums)
+    {
+        (Vector128<double> low, Vector128<double> high) = Vector128.Widen(value);
+        (Vector128.Load(sums) + low).Store(sums);
+        (Vector128.Load(sums + Vector128<double>.Count) + high).Store(sums + Vector128<double>.Count);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> SelectLess(Vector128<float> value, Vector128<float> bound, Vector128<float> ifLess, Vector128<float> otherwise) =>
         Vector128.ConditionalSelect(Vector128.LessThan(value, bound), ifLess, otherwise);
 

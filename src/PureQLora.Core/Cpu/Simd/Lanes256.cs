@@ -43,6 +43,14 @@ internal readonly unsafe struct Lanes256 : ILanes<Vector256<float>>
     public static float Sum(Vector256<float> value) => Vector128.Sum(value.GetLower() + value.GetUpper());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void AddTo(Vector256<float> value, double* sums)
+    {
+        (Vector256<double> low, Vector256<double> high) = Vector256.Widen(value);
+        (Vector256.Load(sums) + low).Store(sums);
+        (Vector256.Load(sums + Vector256<double>.Count) + high).Store(sums + Vector256<double>.Count);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> SelectLess(Vector256<float> value, Vector256<float> bound, Vector256<float> ifLess, Vector256<float> otherwise) =>
         Vector256.ConditionalSelect(Vector256.LessThan(value, bound), ifLess, otherwise);
 

@@ -43,6 +43,14 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<float>>
     public static float Sum(Vector512<float> value) => Vector128.Sum(Half(value.GetLower() + value.GetUpper()));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void AddTo(Vector512<float> value, double* sums)
+    {
+        (Vector512<double> low, Vector512<double> high) = Vector512.Widen(value);
+        (Vector512.Load(sums) + low).Store(sums);
+        (Vector512.Load(sums + Vector512<double>.Count) + high).Store(sums + Vector512<double>.Count);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> SelectLess(Vector512<float> value, Vector512<float> bound, Vector512<float> ifLess, Vector512<float> otherwise) =>
         Vector512.ConditionalSelect(Vector512.LessThan(value, bound), ifLess, otherwise);
 

@@ -41,6 +41,9 @@ internal readonly unsafe struct LanesScalar : ILanes<float>
     public static float Sum(float value) => value;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void AddTo(float value, double* sums) => *sums += value;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float SelectLess(float value, float bound, float ifLess, float otherwise) => value < bound ? ifLess : otherwise;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

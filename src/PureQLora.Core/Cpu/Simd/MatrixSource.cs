@@ -111,7 +111,7 @@ internal readonly unsafe struct MatrixSource
     {
         for (long i = 0; Sse.IsSupported && i < length; i += 64)
         {
-            Sse.Prefetch0(first + i);
+            Sse.Prefetch1(first + i);
         }
     }
 }

@@ -31,9 +31,15 @@ internal readonly unsafe struct QuantizedRows
         }
     }
 
-    /// <summary>Asks for the codes of columns start … start + count − 1 ahead of their use.</summary>
-    public void Prefetch(long row, int start, int count) =>
+    /// <summary>Asks for the codes of columns start … start + count − 1, their scales and zero points, ahead of their use.</summary>
+    public void Prefetch(long row, int start, int count)
+    {
         MatrixSource.Prefetch(_codes + (row * _rowBytes) + ((long)start * _bits / 8), (long)count * _bits / 8);
+        long first = (row * _groups) + (start / _groupSize);
+        long groups = ((start + count - 1) / _groupSize) - (start / _groupSize) + 1;
+        MatrixSource.Prefetch((byte*)(_scales + first), groups * sizeof(float));
+        MatrixSource.Prefetch(_zeros + first, groups);
+    }
 
     /// <summary>Writes the values of columns start … start + count − 1.</summary>
     public void Dequantize(long row, int start, int count, float* target)

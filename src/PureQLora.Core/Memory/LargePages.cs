@@ -1,0 +1,33 @@
+using System.Runtime.InteropServices;
+
+namespace PureQLora.Core;
+
+/// <summary>
+/// Native blocks on large pages where the system has them: kernels walk through rows that lie a page and more apart, and every page of
+/// 4 KiB costs a look-up in the page tables.
+/// </summary>
+internal static unsafe partial class LargePages
+{
+    private const int Size = 2 << 20;
+    private const int AdviceHugePage = 14;      // MADV_HUGEPAGE
+
+    /// <summary>Allocates a block that starts on a cache line, or on a large page if it is long enough to gain from that.</summary>
+    /// <param name="bytes">Length.</param>
+    /// <returns>To be freed by <see cref="NativeMemory.AlignedFree"/>; contents undefined.</returns>
+    public static byte* Allocate(nuint bytes)
+    {
+        if (bytes < 2 * Size || !OperatingSystem.IsLinux())
+        {
+            return (byte*)NativeMemory.AlignedAlloc(bytes, CpuStorage.Alignment);
+        }
+
+        byte* block = (byte*)NativeMemory.AlignedAlloc(bytes, Size);
+
+        // Only advice: where it is refused, small pages do.
+        _ = Advise(block, bytes & ~(nuint)(Size - 1), AdviceHugePage);
+        return block;
+    }
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int Advise(byte* address, nuint length, int advice);
+}
