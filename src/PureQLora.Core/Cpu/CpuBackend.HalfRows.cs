@@ -43,13 +43,13 @@ public sealed unsafe partial class CpuBackend
 
         public void Run(long start, long end)
         {
-            float* sums = stackalloc float[PackedQuad];
-            for (long quad = start; quad < end; quad++)
+            RowQuads quads = new(start, end, _problem.N);
+            for (int quad = 0; quad < quads.Count; quad++)
             {
+                (long row, long step) = quads[quad];
                 for (long i = 0; i < _problem.M; i++)
                 {
-                    System.Runtime.Intrinsics.Vector128.Store(HalfDots512.BFloat16(w + (QuadRow(_problem, quad) * k), k, x + (i * k), k), sums);
-                    StoreQuad(_problem, i, quad, sums);
+                    _problem.StoreQuad(i, row, step, HalfDots512.BFloat16(w + (row * k), step * k, x + (i * k), k));
                 }
             }
         }
