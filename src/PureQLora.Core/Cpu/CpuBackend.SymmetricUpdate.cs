@@ -130,7 +130,8 @@ public sealed unsafe partial class CpuBackend
             for (int run = 0; run < _problem.Rows; run += SymmetricProblem.RunRows)
             {
                 int depth = Math.Min(SymmetricProblem.RunRows, _problem.Rows - run);
-                double* ahead = next + (run / SymmetricProblem.RunRows * (long)(Side / TileRows) * _problem.Columns);
+                int row = run / SymmetricProblem.RunRows * (Side / TileRows);
+                double* ahead = row < Side ? next + ((long)row * _problem.Columns) : block;
                 AddRun(_problem.Panel(left) + (run * Side), _problem.Panel(right) + (run * Side), depth, block, ahead);
             }
 
@@ -143,7 +144,8 @@ public sealed unsafe partial class CpuBackend
         /// <summary>One run; meanwhile some rows of the next block arrive, which lie too far apart for the processor to foresee.</summary>
         private void AddRun(float* left, float* right, int depth, double* block, double* next)
         {
-            for (int row = 0; row < Side; row += TileRows, next += _problem.Columns)
+            long step = next == block ? 0 : _problem.Columns;
+            for (int row = 0; row < Side; row += TileRows, next += step)
             {
                 MatrixSource.Prefetch((byte*)next, Side * sizeof(double));
                 for (int column = 0; column < Side; column += 3 * TLanes.Count)
