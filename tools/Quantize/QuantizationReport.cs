@@ -84,7 +84,7 @@ internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions
         static_groups = Options.StaticGroups,
         damping = Options.Damping,
         format = Format == GptqFormat.V2 ? "gptq_v2" : "gptq",
-        calibration = CalibrationFile is null ? null : new { file = CalibrationFile, samples = CalibrationSamples, tokens = CalibrationTokens },
+        calibration = CalibrationFile is null ? null : new { file = CalibrationFile, samples = CalibrationSamples, tokens = CalibrationTokens, precision = Options.CalibrationPrecision.Name() },
         bytes_before = BytesBefore,
         bytes_after = BytesAfter,
         seconds = Seconds,
