@@ -17,15 +17,18 @@ public static unsafe partial class LargePages
     /// <returns>To be freed by <see cref="NativeMemory.AlignedFree"/>; contents undefined.</returns>
     internal static byte* Allocate(nuint bytes)
     {
-        if (bytes < 2 * Size || !OperatingSystem.IsLinux())
+        if (bytes < Size || !OperatingSystem.IsLinux())
         {
             return (byte*)NativeMemory.AlignedAlloc(bytes, CpuStorage.Alignment);
         }
 
-        byte* block = (byte*)NativeMemory.AlignedAlloc(bytes, Size);
+        // A rest of a large page is one more of them, unless it costs more than an eighth of the block.
+        nuint whole = (bytes + Size - 1) & ~(nuint)(Size - 1);
+        nuint length = (whole - bytes) * 8 <= bytes ? whole : bytes & ~(nuint)(Size - 1);
+        byte* block = (byte*)NativeMemory.AlignedAlloc(Math.Max(length, bytes), Size);
 
         // Only advice: where it is refused, small pages do.
-        _ = Advise(block, bytes & ~(nuint)(Size - 1), AdviceHugePage);
+        _ = Advise(block, length, AdviceHugePage);
         return block;
     }
 
