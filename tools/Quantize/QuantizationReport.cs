@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using PureQLora.Core;
 using PureQLora.Models;
 using Spectre.Console;
 
