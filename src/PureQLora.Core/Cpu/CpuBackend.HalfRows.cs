@@ -9,7 +9,7 @@ public sealed unsafe partial class CpuBackend
     private bool TryHalfProduct(in GemmProblem problem)
     {
         GemmTerm term = problem.First;
-        if (_tier < CpuTier.Avx512 || problem.M > HalfRows || problem.N < PackedQuad || !term.LeftIsInner || !term.RightIsInner
+        if (_tier < CpuTier.Avx512 || problem.M > HalfRows || !HasQuads(problem) || !term.LeftIsInner || !term.RightIsInner
             || problem.Second.Depth > 0 || term.Right.BFloat16 is null)
         {
             return false;
@@ -32,7 +32,7 @@ public sealed unsafe partial class CpuBackend
         }
 
         HalfBody body = new(problem, term.Right.BFloat16, x.Floats, k);
-        _pool.For((problem.N + PackedQuad - 1) / PackedQuad, PackedGrain, ref body);
+        _pool.For(PackedQuads(problem.N), PackedGrain(problem.N, (long)sizeof(ushort) * k), ref body);
         return true;
     }
 

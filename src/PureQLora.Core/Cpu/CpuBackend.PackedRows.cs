@@ -7,17 +7,20 @@ public sealed unsafe partial class CpuBackend
     /// <summary>Weight rows that kernels over packed codes take at once.</summary>
     private const int PackedQuad = PackedKernelAssembler.Rows;
 
-    /// <summary>
-    /// Quads of a work item. The rows of a quad are spread over its item, so that a kernel reads four streams, each of whole rows one
-    /// behind the other: four neighbouring rows would be four short pieces of one page, which processors do not foresee. Measured.
-    /// </summary>
-    private const int PackedGrain = 32;
+    /// <summary>Work items come by so many for each thread, so that one that is held up leaves its rest to others.</summary>
+    private const int PackedItemsPerThread = 4;
+
+    /// <summary>Bytes of weight in a work item at most: they stay in the L2 cache while all rows of x meet them.</summary>
+    private const int PackedItemBytes = 512 << 10;
+
+    /// <summary>Quads of a work item at least, where there are so many.</summary>
+    private const int ShortestPackedItem = 16;
 
     /// <summary>Up to so many rows of x, exact products are taken from the codes; of more, it pays to convert the codes once for all.</summary>
     private const int PackedExactRows = 2;
 
-    /// <summary>The same for products in bfloat16.</summary>
-    private const int PackedBFloat16Rows = 48;
+    /// <summary>The same for products in bfloat16: at 32 rows panels take as long (0.59 ms at 2048 × 2048 on Zen 5), beyond they win.</summary>
+    private const int PackedBFloat16Rows = 32;
 
     /// <summary>c = x · wᵀ straight from the packed codes of a quantised weight, where tier, precision and weight allow it.</summary>
     private bool TryPackedProduct(in GemmProblem problem)
@@ -28,7 +31,7 @@ public sealed unsafe partial class CpuBackend
             return false;
         }
 
-        bool hasQuad = problem.N >= PackedQuad;
+        bool hasQuad = HasQuads(problem);
         switch (problem.Precision)
         {
             case Precision.Int8 when hasQuad && _tier >= CpuTier.Avx512BFloat16 && Int8PackedKernels.Fits(rows):
@@ -45,6 +48,26 @@ public sealed unsafe partial class CpuBackend
             default:
                 return false;
         }
+    }
+
+    private static long PackedQuads(long rows) => (rows + PackedQuad - 1) / PackedQuad;
+
+    /// <summary>
+    /// Whether kernels that take four weight rows at once may be used. A rest of fewer rows is computed together with rows before it,
+    /// which must not be added twice.
+    /// </summary>
+    private static bool HasQuads(in GemmProblem problem) => problem.N >= PackedQuad && (!problem.Accumulate || problem.N % PackedQuad == 0);
+
+    /// <summary>
+    /// Quads of a work item. The rows of a quad are spread over its item, so that a kernel reads four streams, each of whole rows one
+    /// behind the other: four neighbouring rows would be four short pieces of one page, which processors do not foresee. Streams cost
+    /// at their start, so items are long; they may follow the number of threads, as every row is summed by itself. Measured.
+    /// </summary>
+    private long PackedGrain(long rows, long rowBytes)
+    {
+        long round = (long)PackedItemsPerThread * _pool.Threads;
+        long items = ((rows * rowBytes / PackedItemBytes / round) + 1) * round;
+        return Math.Max(ShortestPackedItem, (PackedQuads(rows) + items - 1) / items);
     }
 
     private bool TryExactProduct(in GemmProblem problem, in PackedRows rows)
@@ -81,7 +104,7 @@ public sealed unsafe partial class CpuBackend
         }
 
         ExactBody<TCodes> body = new(problem, rows, blocked.Floats, length);
-        _pool.For((problem.N + PackedQuad - 1) / PackedQuad, PackedGrain, ref body);
+        _pool.For(PackedQuads(problem.N), PackedGrain(problem.N, rows.RowBytes), ref body);
     }
 
     private void ExactByteProduct(in GemmProblem problem, in PackedRows rows)
@@ -98,7 +121,7 @@ public sealed unsafe partial class CpuBackend
         }
 
         ExactByteBody body = new(problem, rows, padded.Floats, length);
-        _pool.For((problem.N + PackedQuad - 1) / PackedQuad, PackedGrain, ref body);
+        _pool.For(PackedQuads(problem.N), PackedGrain(problem.N, rows.RowBytes), ref body);
     }
 
     /// <summary>The product of x as <see cref="Int8Rounding"/> rounds it, for weights and tiers without a kernel of their own.</summary>
@@ -126,7 +149,7 @@ public sealed unsafe partial class CpuBackend
         ArrangeBody<TKernels> arrange = new(problem, rows, (byte*)x.Floats, chunkBytes);
         _pool.For(chunks, 1, ref arrange);
         PackedBody<TKernels> body = new(problem, rows, (byte*)x.Floats, chunkBytes);
-        _pool.For((problem.N + PackedQuad - 1) / PackedQuad, PackedGrain, ref body);
+        _pool.For(PackedQuads(problem.N), PackedGrain(problem.N, rows.RowBytes), ref body);
     }
 
     private readonly struct ExactBody<TCodes>(GemmProblem problem, PackedRows rows, float* blocked, int length) : IParallelRange
@@ -208,8 +231,10 @@ public sealed unsafe partial class CpuBackend
         public void Run(long start, long end)
         {
             RowQuads quads = new(start, end, _problem.N);
-            long quadFactors = _rows.FactorsLength;
-            using Scratch factors = Scratch.Rent(quads.Count * quadFactors);
+
+            // Further chunks of x find the factors of all quads; a single one needs those of its quad only.
+            long quadFactors = _problem.M > IPackedKernels.MostRows ? _rows.FactorsLength : 0;
+            using Scratch factors = Scratch.Rent(Math.Max(quads.Count * quadFactors, _rows.FactorsLength));
             using Scratch products = Scratch.Rent((long)Vector512<float>.Count * _rows.Blocks);
             using Scratch partial = Scratch.Rent(TKernels.SumsLength(IPackedKernels.MostRows));
             float* sums = stackalloc float[IPackedKernels.MostRows * PackedQuad];

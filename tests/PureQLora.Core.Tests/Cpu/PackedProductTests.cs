@@ -131,6 +131,32 @@ public sealed class PackedProductTests
         }
     }
 
+    [Theory]
+    [InlineData(Precision.Float32)]
+    [InlineData(Precision.BFloat16)]
+    [InlineData(Precision.Int8)]
+    public void Product_GivenASumToAddTo_ShouldAddEveryRowOnce(Precision precision)
+    {
+        using CpuBackend backend = new(2);
+        foreach (int outDim in new[] { 5, 6, 64, 67 })
+        {
+            using QuantizedMatrix matrix = MatrixReference.Quantized(outDim, 256, 4, 128, false, 3);
+            float[] x = MatrixReference.Random(256, 4);
+            Tensor input = Tensor.From(x, new Shape(1, 256));
+            Tensor sum = Tensor.From(MatrixReference.Random(outDim, 5), new Shape(1, outDim));
+            float[] before = sum.ToArray();
+            float[] product = Multiply(backend, x, matrix, 1, precision);
+            backend.WeightMatMul(input, new WeightMatrix(matrix), transposeWeight: true, accumulate: true, sum, precision);
+            GC.KeepAlive(input);
+            float[] after = sum.ToArray();
+            for (int n = 0; n < outDim; n++)
+            {
+                // Another kernel may take a weight with a rest, so that the order of the sum of 256 terms differs.
+                Assert.Equal(before[n] + product[n], after[n], 1e-4f * (1 + Math.Abs(product[n])));
+            }
+        }
+    }
+
     private static void Check(int bits, int groupSize, bool scattered, Precision precision, Func<float[], float[]> roundX, Func<double[], double[]> roundW)
     {
         CpuBackend[] backends = [.. Tiers.Select(tier => new CpuBackend(2, tier))];
