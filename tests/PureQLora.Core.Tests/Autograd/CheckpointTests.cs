@@ -105,12 +105,20 @@ public sealed class CheckpointTests : IDisposable
         Assert.True(checkpointed < 0.7 * plain, $"{checkpointed} against {plain} bytes");
     }
 
-    private long Peak(Func<ComputeScope, Tensor, Tensor, Tensor> layer)
+    [Fact]
+    public void Checkpoint_GivenMoreLayers_ShouldNeedOneTensorMoreForEach()
+    {
+        long few = Peak(static (scope, x, w) => Checkpoint.Forward(scope, x, w, Layer), layers: 12, trainableInput: true);
+        long many = Peak(static (scope, x, w) => Checkpoint.Forward(scope, x, w, Layer), layers: 24, trainableInput: true);
+        Assert.Equal(12L * 16 * 1024 * sizeof(float), many - few);
+    }
+
+    private long Peak(Func<ComputeScope, Tensor, Tensor, Tensor> layer, int layers = 12, bool trainableInput = false)
     {
         using ComputeScope scope = new(_backend, recordGradients: true);
         Tensor weight = Tensor.Create(new(1024)).AsParameter();
-        Tensor x = scope.Zeros(new(16, 1024));
-        for (int i = 0; i < 12; i++)
+        Tensor x = trainableInput ? Tensor.Create(new(16, 1024)).AsParameter() : scope.Zeros(new(16, 1024));
+        for (int i = 0; i < layers; i++)
         {
             x = layer(scope, x, weight);
         }

@@ -28,6 +28,20 @@ public sealed class BenchTests
     }
 
     [Fact]
+    public void Training_GivenATable_ShouldGoOnFromItsPointsAndDrawThem()
+    {
+        using TemporaryFolder folder = new();
+        (string table, string plot) = (Path.Combine(folder.Path, "points.csv"), Path.Combine(folder.Path, "plot.svg"));
+        File.WriteAllText(table, "128,8,77,1000,10\n");
+        string output = Tool.Bench(
+            "training", "--shape", "tiny", "--steps", "1", "--seq", "64", "--quick", "--sweep", "--table", table, "--plot", plot).ShouldSucceed().Output;
+
+        Assert.Matches("(?m)^ +128 +8 +77.000 ", output);
+        Assert.Equal(["128,8", "256,8", "64,4", "64,8"], File.ReadLines(table).Select(line => string.Join(',', line.Split(',')[..2])).Order(StringComparer.Ordinal));
+        Assert.Equal(2, System.Xml.Linq.XDocument.Load(plot).Root!.Elements().Count(element => element.Name.LocalName == "svg"));
+    }
+
+    [Fact]
     public void Decode_GivenTwoBatches_ShouldShowBoth()
     {
         string output = Tool.Bench("decode", "--shape", "tiny", "--batch", "1,3", "--tokens", "4", "--turns", "1", "--quick", "--no-peers").ShouldSucceed().Output;
