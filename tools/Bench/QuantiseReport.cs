@@ -42,7 +42,7 @@ internal sealed class QuantiseReport(QuantiseShape shape, int blocks, double tok
     {
         QuantizationStage.Calibration => "calibration",
         QuantizationStage.Hessian => "Hessians",
-        QuantizationStage.Nearest => "rounding and its loss, f64",
+        QuantizationStage.Nearest => "rounding and its loss",
         QuantizationStage.Factorisation => "factorisation, f64",
         QuantizationStage.Columns => "columns, f64",
         QuantizationStage.Packing => "packing",

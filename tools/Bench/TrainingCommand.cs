@@ -7,9 +7,6 @@ namespace PureQLora.Tools.Bench;
 /// <summary><c>bench training</c>: a LoRA step on a quantised base.</summary>
 internal static class TrainingCommand
 {
-    private static readonly int[] SweepLengths = [128, 256, 512, 1024, 2048, 4096];
-    private static readonly int[] SweepRanks = [4, 8, 16, 32, 64, 128, 256];
-
     public static Command Create()
     {
         Option<string> shape = BenchOptions.Shape();
@@ -19,6 +16,8 @@ internal static class TrainingCommand
         Option<string> targets = new("--targets") { Description = "Layers with adapters.", DefaultValueFactory = _ => "q_proj,k_proj,v_proj,o_proj" };
         Option<int> steps = new("--steps") { Description = "Steps that are measured, after one that is not.", DefaultValueFactory = _ => 3 };
         Option<bool> sweep = new("--sweep") { Description = "A table of step times for sequences of 128 to 4096 tokens and ranks of 4 to 256 instead." };
+        Option<string?> table = new("--table") { Description = "File that keeps the points of a sweep; those it holds are not measured again." };
+        Option<string?> plot = new("--plot") { Description = "SVG file for the curves of a sweep." };
         Option<Precision?> precision = CommonOptions.PrecisionOption();
         Option<int> threads = CommonOptions.Threads();
         Option<string> python = BenchOptions.Python();
@@ -26,7 +25,7 @@ internal static class TrainingCommand
         Option<bool> quick = BenchOptions.Quick();
         Command command = new("training", "Measures a LoRA step on a 4-bit base: checkpointing, batch 1, AdamW, random ids.")
         {
-            shape, groupSize, seq, rank, targets, steps, sweep, precision, threads, python, noPeers, quick,
+            shape, groupSize, seq, rank, targets, steps, sweep, table, plot, precision, threads, python, noPeers, quick,
         };
         command.SetAction(result =>
         {
@@ -47,7 +46,11 @@ internal static class TrainingCommand
             Report.Line($"{result.GetValue(shape)}: {ModelShape.ProductWeights(config) / 1e9:F3} G weights in products, {ConsoleTable.Bytes(model.WeightBytes)}, {options.Precision}");
             if (result.GetValue(sweep))
             {
-                Sweep(model, backend, options, limits, count, result.GetValue(quick));
+                IReadOnlyList<SweepPoint> points = TrainingSweep.Run(model, backend, options, limits, count, result.GetValue(quick), result.GetValue(table));
+                if (result.GetValue(plot) is { } path)
+                {
+                    SweepPoint.Draw(path, points, options);
+                }
             }
             else
             {
@@ -97,23 +100,5 @@ internal static class TrainingCommand
         string shares = string.Join(", ", limits.Peaks.Select(peak => $"{Report.Percent(rate / peak.Rate)} of {peak.Name}"));
         string ratio = contestant == ours ? "" : Report.Ratio(contestant.Best / ours.Best);
         Report.Line($"{contestant.Name,-28}{options.Seq / contestant.Best,8:F1} tok/s best{options.Seq / contestant.Median,8:F1} median{rate / 1e9,8:F0} GFLOP/s  {shares}{ratio}");
-    }
-
-    private static void Sweep(LlamaModel model, CpuBackend backend, TrainingBenchOptions options, MachineLimits limits, int steps, bool quick)
-    {
-        int longest = Math.Min(model.Config.MaxPositions, quick ? 256 : int.MaxValue);
-        Report.Line($"{"seq",6}{"rank",6}{"best s",10}{"tok/s",9}{"TFLOP",9}{"GFLOP/s",9}");
-        IEnumerable<TrainingBenchOptions> lengths = SweepLengths.Where(seq => seq <= longest).Select(seq => options with { Seq = seq });
-        IEnumerable<TrainingBenchOptions> ranks = SweepRanks.Where(rank => rank != options.Rank && (!quick || rank <= 8)).Select(rank => options with { Rank = rank });
-        foreach (TrainingBenchOptions point in lengths.Concat(ranks))
-        {
-            using TrainingSession session = new(model, backend, point);
-            Contestant ours = new("PureQLora", session.Step);
-            Contestant.Compete(steps, [ours], ToolProgram.Cancellation);
-            double total = session.Arithmetic.Total;
-            Report.Line($"{point.Seq,6}{point.Rank,6}{ours.Best,10:F3}{point.Seq / ours.Best,9:F1}{total / 1e12,9:F3}{total / ours.Best / 1e9,9:F0}");
-        }
-
-        Report.Line($"TFLOP with attention and adapters; {limits.Peaks[^1].Name} is {limits.Peaks[^1].Rate / 1e9:F0} GFLOP/s");
     }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using PureQLora.Core;
 using PureQLora.Models;
 using Spectre.Console;
 
@@ -84,7 +85,7 @@ internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions
         static_groups = Options.StaticGroups,
         damping = Options.Damping,
         format = Format == GptqFormat.V2 ? "gptq_v2" : "gptq",
-        calibration = CalibrationFile is null ? null : new { file = CalibrationFile, samples = CalibrationSamples, tokens = CalibrationTokens },
+        calibration = CalibrationFile is null ? null : new { file = CalibrationFile, samples = CalibrationSamples, tokens = CalibrationTokens, precision = Options.CalibrationPrecision.Name() },
         bytes_before = BytesBefore,
         bytes_after = BytesAfter,
         seconds = Seconds,

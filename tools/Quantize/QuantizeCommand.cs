@@ -28,13 +28,14 @@ internal static class QuantizeCommand
     private static readonly Option<string> Format = new("--format") { Description = "gptq, which every loader reads, or gptq_v2.", DefaultValueFactory = _ => "gptq" };
     private static readonly Option<int> Threads = CommonOptions.Threads();
     private static readonly Option<string> Device = CommonOptions.Device();
+    private static readonly Option<Precision?> PrecisionOption = CommonOptions.PrecisionOption();
 
     public static RootCommand Create()
     {
         RootCommand command = new("Quantises a model and writes it in the GPTQ layout, with a report of the error per layer.")
         {
             Model, Output, Method, Bits, GroupSize, Symmetric, ActOrder, StaticGroups, Damping, Targets, Calibration, CalibrationSamples, CalibrationLength,
-            Format, Threads, Device,
+            Format, Threads, Device, PrecisionOption,
         };
         command.SetAction(Run);
         return command;
@@ -48,6 +49,8 @@ internal static class QuantizeCommand
         string output = result.GetValue(Output)!;
         CommonOptions.RequireEmpty(output);
         using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
+        options = options with { CalibrationPrecision = CommonOptions.ShowDevice(backend, result.GetValue(PrecisionOption)) };
+        options.Validate();
         using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!);
         string[] targets = ParseTargets(result.GetValue(Targets)!);
         RequireQuantizable(folder, targets, options.Bits);

@@ -55,7 +55,9 @@ public static class Checkpoint
         public override void Backward(ComputeScope scope)
         {
             // Before the mark: the input's gradient outlives the second run.
-            _ = scope.GradOf(X);
+            ComputeScope.Position before = scope.Mark();
+            bool first = X is { RequiresGrad: true, Grad: null };
+            Tensor? dx = scope.GradOf(X);
             ulong counter = scope.Random.Counter;
             bool records = scope.RecordsGradients;
             scope.Random.Counter = Counter;
@@ -73,6 +75,14 @@ public static class Checkpoint
             }
 
             scope.EndRerun(mark);
+            if (first && dx!.Shape == OutputGrad.Shape)
+            {
+                // Nobody needs the result's gradient any more; in its place the input's takes no memory of its own, block after block.
+                scope.Backend.Move(dx.Storage, dx.ByteOffset, OutputGrad.Storage, OutputGrad.ByteOffset, dx.ByteLength);
+                scope.Rewind(before);
+                X.Grad = OutputGrad;
+            }
+
             scope.RecordsGradients = records;
             scope.Random.Counter = counter;
         }

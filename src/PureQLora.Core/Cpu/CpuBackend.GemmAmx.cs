@@ -4,9 +4,9 @@ public sealed unsafe partial class CpuBackend
 {
     /// <summary>
     /// Up to so many rows are multiplied without tiles. Not measured: at the rates of one core of a Sapphire Rapids (121 G products a
-    /// second in float32, 25 G weights packed, 900 G products on tiles of 16 rows) both cost the same at 5 rows.
+    /// second in float32, 25 G weights packed, 900 G products on tiles of 16 rows) both cost the same at 7 rows.
     /// </summary>
-    private const int FewTileRows = 4;
+    private const int FewTileRows = 6;
 
     /// <summary>
     /// A product on AMX tiles. Packed like every bfloat16 product; unlike the others it keeps its sums in compact tiles over all inner

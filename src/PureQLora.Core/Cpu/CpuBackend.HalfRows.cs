@@ -9,7 +9,7 @@ public sealed unsafe partial class CpuBackend
     private bool TryHalfProduct(in GemmProblem problem)
     {
         GemmTerm term = problem.First;
-        if (_tier < CpuTier.Avx512 || problem.M > HalfRows || problem.N < PackedQuad || !term.LeftIsInner || !term.RightIsInner
+        if (_tier < CpuTier.Avx512 || problem.M > HalfRows || !HasQuads(problem) || !term.LeftIsInner || !term.RightIsInner
             || problem.Second.Depth > 0 || term.Right.BFloat16 is null)
         {
             return false;
@@ -32,7 +32,7 @@ public sealed unsafe partial class CpuBackend
         }
 
         HalfBody body = new(problem, term.Right.BFloat16, x.Floats, k);
-        _pool.For((problem.N + PackedQuad - 1) / PackedQuad, PackedGrain, ref body);
+        _pool.For(PackedQuads(problem.N), PackedGrain(problem.N, (long)sizeof(ushort) * k), ref body);
         return true;
     }
 
@@ -43,13 +43,13 @@ public sealed unsafe partial class CpuBackend
 
         public void Run(long start, long end)
         {
-            float* sums = stackalloc float[PackedQuad];
-            for (long quad = start; quad < end; quad++)
+            RowQuads quads = new(start, end, _problem.N);
+            for (int quad = 0; quad < quads.Count; quad++)
             {
+                (long row, long step) = quads[quad];
                 for (long i = 0; i < _problem.M; i++)
                 {
-                    System.Runtime.Intrinsics.Vector128.Store(HalfDots512.BFloat16(w + (QuadRow(_problem, quad) * k), k, x + (i * k), k), sums);
-                    StoreQuad(_problem, i, quad, sums);
+                    _problem.StoreQuad(i, row, step, HalfDots512.BFloat16(w + (row * k), step * k, x + (i * k), k));
                 }
             }
         }

@@ -56,28 +56,30 @@ public sealed unsafe partial class CpuBackend
         ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(weight);
         ArgumentNullException.ThrowIfNull(y);
-        GemmProblem problem = new()
-        {
-            First = new()
-            {
-                Left = MatrixSource.Of(x),
-                Right = MatrixSource.Of(weight, _tier),
-                LeftIsInner = true,
-                RightIsInner = transposeWeight,
-                Depth = x.Shape.Columns,
-            },
-            Precision = precision,
-            Accumulate = accumulate,
-            Alpha = 1f,
-            M = x.Shape.Rows,
-            N = y.Shape.Columns,
-            C = Floats(y),
-            RowStride = y.Shape.Columns,
-            ColumnStride = 1,
-        };
-        Gemm(problem);
+        Gemm(WeightProblem(x, weight, transposeWeight, accumulate, y, precision));
         GC.KeepAlive(weight);
+        GC.KeepAlive(x);
     }
+
+    private GemmProblem WeightProblem(Tensor x, WeightMatrix weight, bool transposeWeight, bool accumulate, Tensor y, Precision precision) => new()
+    {
+        First = new()
+        {
+            Left = MatrixSource.Of(x),
+            Right = MatrixSource.Of(weight, _tier),
+            LeftIsInner = true,
+            RightIsInner = transposeWeight,
+            Depth = x.Shape.Columns,
+        },
+        Precision = precision,
+        Accumulate = accumulate,
+        Alpha = 1f,
+        M = x.Shape.Rows,
+        N = y.Shape.Columns,
+        C = Floats(y),
+        RowStride = y.Shape.Columns,
+        ColumnStride = 1,
+    };
 
     private static long BatchOf(Shape shape) => shape.Rank switch { 3 => shape[0], 4 => shape[0] * shape[1], _ => 1 };
 }

@@ -7,40 +7,67 @@ public sealed unsafe partial class CpuBackend
     /// <summary>Weight rows that kernels over packed codes take at once.</summary>
     private const int PackedQuad = PackedKernelAssembler.Rows;
 
-    /// <summary>Quads of a work item: long enough a piece of memory to be read as a stream, short enough to share out evenly.</summary>
-    private const int PackedGrain = 8;
+    /// <summary>Work items come by so many for each thread, so that one that is held up leaves its rest to others.</summary>
+    private const int PackedItemsPerThread = 4;
+
+    /// <summary>Bytes of weight in a work item at most: they stay in the L2 cache while all rows of x meet them.</summary>
+    private const int PackedItemBytes = 512 << 10;
+
+    /// <summary>Quads of a work item at least, where there are so many.</summary>
+    private const int ShortestPackedItem = 16;
 
     /// <summary>Up to so many rows of x, exact products are taken from the codes; of more, it pays to convert the codes once for all.</summary>
     private const int PackedExactRows = 2;
 
-    /// <summary>The same for products in bfloat16.</summary>
-    private const int PackedBFloat16Rows = 48;
+    /// <summary>The same for products in bfloat16: at 32 rows panels take as long (0.59 ms at 2048 × 2048 on Zen 5), beyond they win.</summary>
+    private const int PackedBFloat16Rows = 32;
 
     /// <summary>c = x · wᵀ straight from the packed codes of a quantised weight, where tier, precision and weight allow it.</summary>
     private bool TryPackedProduct(in GemmProblem problem)
     {
         GemmTerm term = problem.First;
-        if (!term.LeftIsInner || !term.RightIsInner || problem.Second.Depth > 0 || term.Right.Packed is not { } rows || problem.N < PackedQuad)
+        if (!term.LeftIsInner || !term.RightIsInner || problem.Second.Depth > 0 || term.Right.Packed is not { } rows)
         {
             return false;
         }
 
+        bool hasQuad = HasQuads(problem);
         switch (problem.Precision)
         {
-            case Precision.Int8 when _tier >= CpuTier.Avx512BFloat16 && Int8PackedKernels.Fits(rows):
+            case Precision.Int8 when hasQuad && _tier >= CpuTier.Avx512BFloat16 && Int8PackedKernels.Fits(rows):
                 PackedProduct<Int8PackedKernels>(problem, rows);
                 return true;
             case Precision.Int8:
                 RoundedProduct(problem);
                 return true;
-            case Precision.BFloat16 when _tier >= CpuTier.Avx512BFloat16 && problem.M <= PackedBFloat16Rows && BFloat16PackedKernels.Fits(rows):
+            case Precision.BFloat16 when hasQuad && _tier >= CpuTier.Avx512BFloat16 && problem.M <= PackedBFloat16Rows && BFloat16PackedKernels.Fits(rows):
                 PackedProduct<BFloat16PackedKernels>(problem, rows);
                 return true;
-            case Precision.Float32 when _tier >= CpuTier.Avx512 && problem.M <= PackedExactRows:
+            case Precision.Float32 when hasQuad && _tier >= CpuTier.Avx512 && problem.M <= PackedExactRows:
                 return TryExactProduct(problem, rows);
             default:
                 return false;
         }
+    }
+
+    private static long PackedQuads(long rows) => (rows + PackedQuad - 1) / PackedQuad;
+
+    /// <summary>
+    /// Whether kernels that take four weight rows at once may be used. A rest of fewer rows is computed together with rows before it,
+    /// which must not be added twice.
+    /// </summary>
+    private static bool HasQuads(in GemmProblem problem) => problem.N >= PackedQuad && (!problem.Accumulate || problem.N % PackedQuad == 0);
+
+    /// <summary>
+    /// Quads of a work item. The rows of a quad are spread over its item, so that a kernel reads four streams, each of whole rows one
+    /// behind the other: four neighbouring rows would be four short pieces of one page, which processors do not foresee. Streams cost
+    /// at their start, so items are long; they may follow the number of threads, as every row is summed by itself. Measured.
+    /// </summary>
+    private long PackedGrain(long rows, long rowBytes)
+    {
+        long round = (long)PackedItemsPerThread * _pool.Threads;
+        long items = ((rows * rowBytes / PackedItemBytes / round) + 1) * round;
+        return Math.Max(ShortestPackedItem, (PackedQuads(rows) + items - 1) / items);
     }
 
     private bool TryExactProduct(in GemmProblem problem, in PackedRows rows)
@@ -77,7 +104,7 @@ public sealed unsafe partial class CpuBackend
         }
 
         ExactBody<TCodes> body = new(problem, rows, blocked.Floats, length);
-        _pool.For((problem.N + PackedQuad - 1) / PackedQuad, PackedGrain, ref body);
+        _pool.For(PackedQuads(problem.N), PackedGrain(problem.N, rows.RowBytes), ref body);
     }
 
     private void ExactByteProduct(in GemmProblem problem, in PackedRows rows)
@@ -94,7 +121,7 @@ public sealed unsafe partial class CpuBackend
         }
 
         ExactByteBody body = new(problem, rows, padded.Floats, length);
-        _pool.For((problem.N + PackedQuad - 1) / PackedQuad, PackedGrain, ref body);
+        _pool.For(PackedQuads(problem.N), PackedGrain(problem.N, rows.RowBytes), ref body);
     }
 
     /// <summary>The product of x as <see cref="Int8Rounding"/> rounds it, for weights and tiers without a kernel of their own.</summary>
@@ -120,27 +147,9 @@ public sealed unsafe partial class CpuBackend
         // One spare vector, as kernels load whole ones at the end of the last block.
         using Scratch x = Scratch.Rent((chunks * chunkBytes / sizeof(float)) + Vector512<float>.Count);
         ArrangeBody<TKernels> arrange = new(problem, rows, (byte*)x.Floats, chunkBytes);
-        _pool.For(chunks, RowGrain(IPackedKernels.MostRows * rows.Columns), ref arrange);
+        _pool.For(chunks, 1, ref arrange);
         PackedBody<TKernels> body = new(problem, rows, (byte*)x.Floats, chunkBytes);
-        _pool.For((problem.N + PackedQuad - 1) / PackedQuad, PackedGrain, ref body);
-    }
-
-    /// <summary>First weight row of a quad: the last one of a weight may overlap the one before.</summary>
-    private static long QuadRow(in GemmProblem problem, long quad) => Math.Min(PackedQuad * quad, problem.N - PackedQuad);
-
-    /// <summary>Stores what a quad adds to those before it.</summary>
-    private static void StoreQuad(in GemmProblem problem, long row, long quad, float* sums)
-    {
-        long first = PackedQuad * quad;
-        if (problem is { ColumnStride: 1, Alpha: 1f, Accumulate: false })
-        {
-            // The overlap is stored again as it was.
-            Vector128.Load(sums).Store(problem.C + (row * problem.RowStride) + QuadRow(problem, quad));
-            return;
-        }
-
-        int skipped = (int)(first - QuadRow(problem, quad));
-        problem.Store(row, first, PackedQuad - skipped, sums + skipped);
+        _pool.For(PackedQuads(problem.N), PackedGrain(problem.N, rows.RowBytes), ref body);
     }
 
     private readonly struct ExactBody<TCodes>(GemmProblem problem, PackedRows rows, float* blocked, int length) : IParallelRange
@@ -151,13 +160,13 @@ public sealed unsafe partial class CpuBackend
 
         public void Run(long start, long end)
         {
-            float* sums = stackalloc float[PackedQuad];
-            for (long quad = start; quad < end; quad++)
+            RowQuads quads = new(start, end, _problem.N);
+            for (int quad = 0; quad < quads.Count; quad++)
             {
+                (long row, long step) = quads[quad];
                 for (int i = 0; i < _problem.M; i++)
                 {
-                    PackedDots512.Exact<TCodes>(_rows, QuadRow(_problem, quad), blocked + ((long)i * length)).Store(sums);
-                    StoreQuad(_problem, i, quad, sums);
+                    _problem.StoreQuad(i, row, step, PackedDots512.Exact<TCodes>(_rows, row, step, blocked + ((long)i * length)));
                 }
             }
         }
@@ -170,13 +179,13 @@ public sealed unsafe partial class CpuBackend
 
         public void Run(long start, long end)
         {
-            float* sums = stackalloc float[PackedQuad];
-            for (long quad = start; quad < end; quad++)
+            RowQuads quads = new(start, end, _problem.N);
+            for (int quad = 0; quad < quads.Count; quad++)
             {
+                (long row, long step) = quads[quad];
                 for (int i = 0; i < _problem.M; i++)
                 {
-                    ByteDots512.Exact(_rows, QuadRow(_problem, quad), padded + ((long)i * length)).Store(sums);
-                    StoreQuad(_problem, i, quad, sums);
+                    _problem.StoreQuad(i, row, step, ByteDots512.Exact(_rows, row, step, padded + ((long)i * length)));
                 }
             }
         }
@@ -221,33 +230,39 @@ public sealed unsafe partial class CpuBackend
 
         public void Run(long start, long end)
         {
-            long quadFactors = _rows.FactorsLength;
-            using Scratch factors = Scratch.Rent((end - start) * quadFactors);
+            RowQuads quads = new(start, end, _problem.N);
+
+            // Further chunks of x find the factors of all quads; a single one needs those of its quad only.
+            long quadFactors = _problem.M > IPackedKernels.MostRows ? _rows.FactorsLength : 0;
+            using Scratch factors = Scratch.Rent(Math.Max(quads.Count * quadFactors, _rows.FactorsLength));
+            using Scratch products = Scratch.Rent((long)Vector512<float>.Count * _rows.Blocks);
             using Scratch partial = Scratch.Rent(TKernels.SumsLength(IPackedKernels.MostRows));
             float* sums = stackalloc float[IPackedKernels.MostRows * PackedQuad];
-            PackedArguments arguments = new() { RowBytes = _rows.RowBytes, Blocks = _rows.Blocks, Sums = partial.Floats };
+            PackedArguments arguments = new() { Blocks = _rows.Blocks, Products = products.Floats, Sums = partial.Floats };
             for (int i = 0; i < Vector512<float>.Count; i++)
             {
                 arguments.Values[i] = i & ((1 << _rows.Bits) - 1);
             }
 
-            for (long quad = start; quad < end; quad++)
-            {
-                _rows.CopyFactors(QuadRow(_problem, quad), factors.Floats + ((quad - start) * quadFactors));
-            }
-
             for (long first = 0; first < _problem.M; first += IPackedKernels.MostRows)
             {
                 int count = (int)Math.Min(IPackedKernels.MostRows, _problem.M - first);
-                for (long quad = start; quad < end; quad++)
+                arguments.X = x + (first / IPackedKernels.MostRows * chunkBytes);
+                for (int quad = 0; quad < quads.Count; quad++)
                 {
-                    arguments.Codes = _rows.Codes + (QuadRow(_problem, quad) * _rows.RowBytes);
-                    arguments.Factors = factors.Floats + ((quad - start) * quadFactors);
-                    arguments.X = x + (first / IPackedKernels.MostRows * chunkBytes);
+                    (long row, long step) = quads[quad];
+                    arguments.Factors = factors.Floats + (quad * quadFactors);
+                    if (first == 0)
+                    {
+                        _rows.CopyFactors(row, step, arguments.Factors);
+                    }
+
+                    arguments.Codes = _rows.Codes + (row * _rows.RowBytes);
+                    arguments.RowBytes = step * _rows.RowBytes;
                     TKernels.Run(count, _rows.Bits, &arguments, sums);
                     for (int i = 0; i < count; i++)
                     {
-                        StoreQuad(_problem, first + i, quad, sums + (PackedQuad * i));
+                        _problem.StoreQuad(first + i, row, step, Vector128.Load(sums + (PackedQuad * i)));
                     }
                 }
             }

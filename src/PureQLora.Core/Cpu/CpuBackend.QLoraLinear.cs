@@ -32,6 +32,41 @@ public sealed unsafe partial class CpuBackend
         }
     }
 
+    /// <inheritdoc/>
+    public void QLoraProduct(Tensor x, WeightMatrix weight, bool transpose, Tensor low, Tensor factor, bool accumulate, Tensor y, Precision precision)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        ArgumentNullException.ThrowIfNull(weight);
+        ArgumentNullException.ThrowIfNull(low);
+        ArgumentNullException.ThrowIfNull(factor);
+        ArgumentNullException.ThrowIfNull(y);
+        GemmProblem problem = WeightProblem(x, weight, transpose, accumulate, y, precision);
+        GemmTerm adapter = new()
+        {
+            Left = MatrixSource.Of(low),
+            Right = MatrixSource.Of(factor),
+            LeftIsInner = true,
+            RightIsInner = transpose,
+            Depth = low.Shape.Columns,
+        };
+        if (problem.M > FewRows && precision != Precision.Int8)
+        {
+            problem.Second = adapter;
+            Gemm(problem);
+        }
+        else
+        {
+            // Few rows have kernels of their own, for one term.
+            Gemm(problem);
+            Gemm(problem with { First = adapter, Accumulate = true });
+        }
+
+        GC.KeepAlive(weight);
+        GC.KeepAlive(x);
+        GC.KeepAlive(low);
+        GC.KeepAlive(factor);
+    }
+
     private readonly struct LinearBiasBody(float* bias, int width, float* y) : IParallelRange
     {
         public void Run(long start, long end)

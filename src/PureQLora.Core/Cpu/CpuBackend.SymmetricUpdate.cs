@@ -111,13 +111,14 @@ public sealed unsafe partial class CpuBackend
                 int last = Math.Min(group + SymmetricProblem.GroupPanels - 1, right);
                 for (int left = group; left <= last; left++)
                 {
-                    AddBlock(left, right, block);
+                    (int nextLeft, int nextRight) = left < last ? (left + 1, right) : _problem.Item(Math.Min(item + 1, _problem.Items - 1));
+                    AddBlock(left, right, block, _problem.Block(nextLeft, nextRight));
                 }
             }
         }
 
         /// <summary>The block is copied out and back: its rows lie a power of two apart as a rule, and would share one set of the cache.</summary>
-        private void AddBlock(int left, int right, double* block)
+        private void AddBlock(int left, int right, double* block, double* next)
         {
             (int height, int width) = (_problem.Width(left), _problem.Width(right));
             double* sum = _problem.Block(left, right);
@@ -129,7 +130,9 @@ public sealed unsafe partial class CpuBackend
             for (int run = 0; run < _problem.Rows; run += SymmetricProblem.RunRows)
             {
                 int depth = Math.Min(SymmetricProblem.RunRows, _problem.Rows - run);
-                AddRun(_problem.Panel(left) + (run * Side), _problem.Panel(right) + (run * Side), depth, block);
+                int row = run / SymmetricProblem.RunRows * (Side / TileRows);
+                double* ahead = row < Side ? next + ((long)row * _problem.Columns) : block;
+                AddRun(_problem.Panel(left) + (run * Side), _problem.Panel(right) + (run * Side), depth, block, ahead);
             }
 
             for (int row = 0; row < height; row++)
@@ -138,10 +141,13 @@ public sealed unsafe partial class CpuBackend
             }
         }
 
-        private static void AddRun(float* left, float* right, int depth, double* block)
+        /// <summary>One run; meanwhile some rows of the next block arrive, which lie too far apart for the processor to foresee.</summary>
+        private void AddRun(float* left, float* right, int depth, double* block, double* next)
         {
-            for (int row = 0; row < Side; row += TileRows)
+            long step = next == block ? 0 : _problem.Columns;
+            for (int row = 0; row < Side; row += TileRows, next += step)
             {
+                MatrixSource.Prefetch((byte*)next, Side * sizeof(double));
                 for (int column = 0; column < Side; column += 3 * TLanes.Count)
                 {
                     AddTile(left + row, right + column, depth, block + (row * Side) + column);

@@ -39,7 +39,8 @@ public sealed unsafe partial class CpuBackend : IBackend, IDisposable
     public string Description => $"{Name}, {_tier.Name()}, {Threads} {(Threads == 1 ? "thread" : "threads")}{(TierReason is null ? "" : $" ({TierReason})")}";
 
     /// <inheritdoc/>
-    public Precision PreferredPrecision => _tier >= CpuTier.Avx512BFloat16 ? Precision.BFloat16 : Precision.Float32;
+    public Precision PreferredPrecision =>
+        _tier == CpuTier.Amx || (_tier == CpuTier.Avx512BFloat16 && CpuFeatures.Avx512BFloat16IsFast) ? Precision.BFloat16 : Precision.Float32;
 
     /// <summary>Highest tier of this processor and system; that its code runs was tried once.</summary>
     public static CpuTier SupportedTier => CpuTierSelection.OfThisMachine.Highest;

@@ -8,11 +8,19 @@ namespace PureQLora.Core;
 /// <remarks>Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, CPUID leaf 7.</remarks>
 internal static class CpuFeatures
 {
+    private const int VendorAmd = 0x68747541;       // "Auth" of "AuthenticAMD"
+
     /// <summary>AVX-512 as the plain C# kernels need it.</summary>
     public static bool Avx512 { get; } = Vector512.IsHardwareAccelerated && Avx512BW.IsSupported && Avx512DQ.IsSupported && Avx512F.VL.IsSupported;
 
     /// <summary><c>vdpbf16ps</c> on 512-bit registers.</summary>
     public static bool Avx512BFloat16 { get; } = Avx512 && Bit(Leaf(7, 1).Eax, 5);
+
+    /// <summary>
+    /// Whether <c>vdpbf16ps</c> outruns a float32 multiply-add: on AMD's processors it has twice the rate (Zen 5: 432 against 229 GFLOP/s a
+    /// core), on Intel's half of it (Sapphire Rapids: 121 against 243).
+    /// </summary>
+    public static bool Avx512BFloat16IsFast { get; } = Avx512BFloat16 && X86Base.CpuId(0, 0).Ebx == VendorAmd;
 
     /// <summary><c>vpdpbusd</c> on 512-bit registers.</summary>
     public static bool Avx512Vnni { get; } = Avx512 && Bit(Leaf(7, 0).Ecx, 11);

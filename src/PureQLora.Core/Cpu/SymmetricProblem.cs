@@ -15,10 +15,10 @@ internal readonly unsafe struct SymmetricProblem(float* input, int rows, int col
     public const int RunRows = 128;
 
     /// <summary>Rows that pass while a block of the sum is in the cache, a multiple of <see cref="RunRows"/>.</summary>
-    public const int BatchRows = 512;
+    public const int BatchRows = 1024;
 
     /// <summary>Panels on the left that meet one on the right before the next comes: together they stay in the L2 cache.</summary>
-    public const int GroupPanels = 4;
+    public const int GroupPanels = 2;
 
     public float* Input => input;
 

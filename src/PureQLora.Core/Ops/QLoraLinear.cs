@@ -12,11 +12,25 @@ public interface IQLoraLinearKernels
     /// <param name="dy">[…, outDim]</param>
     /// <param name="dBias">[outDim]</param>
     void LinearBiasBackward(Tensor dy, Tensor dBias);
+
+    /// <summary>
+    /// y = x · Wᵀ + low · factorᵀ (forward, with B), or y = x · W + low · factor (input gradient, with A); or y += that where
+    /// <paramref name="accumulate"/>. One pass over y instead of two.
+    /// </summary>
+    /// <param name="x">[…, inDim] if <paramref name="transpose"/>, else […, outDim].</param>
+    /// <param name="weight">[outDim, inDim]</param>
+    /// <param name="transpose">True for the forward product.</param>
+    /// <param name="low">[…, rank], scaled.</param>
+    /// <param name="factor">B [outDim, rank] if <paramref name="transpose"/>, else A [rank, inDim].</param>
+    /// <param name="accumulate">Add to y instead of writing it.</param>
+    /// <param name="y">[…, outDim] if <paramref name="transpose"/>, else […, inDim]; Float32.</param>
+    /// <param name="precision">Rounding of all operands.</param>
+    void QLoraProduct(Tensor x, WeightMatrix weight, bool transpose, Tensor low, Tensor factor, bool accumulate, Tensor y, Precision precision);
 }
 
 /// <summary>
 /// A linear layer over a dense or quantised weight with an optional low-rank adapter:
-/// y = x · Wᵀ + bias + s · (dropout(x) · Aᵀ) · Bᵀ.
+/// y = x · Wᵀ + bias + (s · dropout(x) · Aᵀ) · Bᵀ.
 /// </summary>
 /// <remarks>
 /// Dettmers et al., arXiv:2305.14314, eq. 5. A quantised weight is frozen and is dequantised inside the product, never as a whole.
@@ -40,13 +54,7 @@ public static class QLoraLinear
         Check(x, weight, bias, adapter);
         IBackend backend = scope.Backend;
         Tensor y = scope.New(x.Shape.With(-1, weight.OutDim));               // […, outDim]
-        backend.WeightMatMul(x, weight, transposeWeight: true, accumulate: false, y, scope.Precision);
-        if (bias is not null)
-        {
-            backend.LinearBias(bias, y);
-        }
-
-        Tensor? down = null;                                                 // […, rank], kept for backward
+        Tensor? down = null;                                                 // […, rank], s · dropout(x) · Aᵀ, kept for backward
         ulong key = 0;
         if (adapter is { } lora)
         {
@@ -55,7 +63,17 @@ public static class QLoraLinear
             lora = lora with { Dropout = drops ? lora.Dropout : 0f };
             adapter = lora;
             down = scope.New(x.Shape.With(-1, lora.A.Shape[0]));
-            Adapt(scope, x, lora, key, down, y);
+            Down(scope, x, lora, key, down);
+            backend.QLoraProduct(x, weight, true, down, lora.B, accumulate: false, y, scope.Precision);
+        }
+        else
+        {
+            backend.WeightMatMul(x, weight, transposeWeight: true, accumulate: false, y, scope.Precision);
+        }
+
+        if (bias is not null)
+        {
+            backend.LinearBias(bias, y);
         }
 
         if (scope.Tracks(y, x, bias, weight.Dense, adapter?.A, adapter?.B))
@@ -68,14 +86,12 @@ public static class QLoraLinear
         return y;
     }
 
-    /// <summary>down = dropout(x) · Aᵀ; y += s · down · Bᵀ.</summary>
-    private static void Adapt(ComputeScope scope, Tensor x, in LoraBranch lora, ulong key, Tensor down, Tensor y)
+    /// <summary>down = s · dropout(x) · Aᵀ.</summary>
+    private static void Down(ComputeScope scope, Tensor x, in LoraBranch lora, ulong key, Tensor down)
     {
         ComputeScope.Position mark = scope.Mark();
         Tensor input = Rows(scope, Dropped(scope, x, lora, key));            // [tokens, inDim]
-        Tensor low = Rows(scope, down);                                      // [tokens, rank]
-        scope.Backend.MatMul(input, false, lora.A, true, 1f, accumulate: false, low, scope.Precision);
-        scope.Backend.MatMul(low, false, lora.B, true, lora.Scale, accumulate: true, Rows(scope, y), scope.Precision);
+        scope.Backend.MatMul(input, false, lora.A, true, lora.Scale, accumulate: false, Rows(scope, down), scope.Precision);
         scope.Rewind(mark);
     }
 
@@ -140,15 +156,10 @@ public static class QLoraLinear
         public override void Backward(ComputeScope scope)
         {
             IBackend backend = scope.Backend;
-            Tensor? dx = scope.GradOf(X);
+            GradientTarget dx = scope.GradTargetOf(X);
             if (scope.GradOf(Bias) is { } dBias)
             {
                 backend.LinearBiasBackward(OutputGrad, dBias);
-            }
-
-            if (dx is not null)
-            {
-                backend.WeightMatMul(OutputGrad, Weight, transposeWeight: false, accumulate: true, dx, scope.Precision);
             }
 
             Tensor? dWeight = scope.GradOf(Weight.Dense);
@@ -166,25 +177,29 @@ public static class QLoraLinear
             {
                 BackwardAdapter(scope, lora, dy, dx, da, db);
             }
+            else if (dx.Tensor is { } plain)
+            {
+                backend.WeightMatMul(OutputGrad, Weight, transposeWeight: false, dx.Accumulate, plain, scope.Precision);
+            }
 
             scope.Rewind(mark);
             GC.KeepAlive(Weight);
         }
 
-        private void BackwardAdapter(ComputeScope scope, in LoraBranch lora, Tensor dy, Tensor? dx, Tensor? da, Tensor? db)
+        private void BackwardAdapter(ComputeScope scope, in LoraBranch lora, Tensor dy, GradientTarget dx, Tensor? da, Tensor? db)
         {
             IBackend backend = scope.Backend;
             if (db is not null)
             {
-                backend.MatMul(dy, true, Rows(scope, Down!), false, lora.Scale, accumulate: true, db, scope.Precision);
+                backend.MatMul(dy, true, Rows(scope, Down!), false, 1f, accumulate: true, db, scope.Precision);
             }
 
-            if (da is null && dx is null)
+            if (da is null && dx.Tensor is null)
             {
                 return;
             }
 
-            Tensor dDown = scope.New(new Shape(dy.Shape[0], lora.A.Shape[0]));       // [tokens, rank]
+            Tensor dDown = scope.New(new Shape(dy.Shape[0], lora.A.Shape[0]));       // [tokens, rank], with the factor s
             backend.MatMul(dy, false, lora.B, false, lora.Scale, accumulate: false, dDown, scope.Precision);
             if (da is not null)
             {
@@ -192,20 +207,21 @@ public static class QLoraLinear
                 backend.MatMul(dDown, true, input, false, 1f, accumulate: true, da, scope.Precision);
             }
 
-            if (dx is null)
+            if (dx.Tensor is not { } gradient)
             {
                 return;
             }
 
             if (lora.Dropout == 0f)
             {
-                backend.MatMul(dDown, false, lora.A, false, 1f, accumulate: true, Rows(scope, dx), scope.Precision);
+                backend.QLoraProduct(OutputGrad, Weight, false, dDown, lora.A, dx.Accumulate, gradient, scope.Precision);
                 return;
             }
 
+            backend.WeightMatMul(OutputGrad, Weight, transposeWeight: false, dx.Accumulate, gradient, scope.Precision);
             Tensor dInput = scope.New(new Shape(dy.Shape[0], lora.A.Shape[1]));      // [tokens, inDim]
             backend.MatMul(dDown, false, lora.A, false, 1f, accumulate: false, dInput, scope.Precision);
-            backend.DropoutBackward(dInput, Key, lora.Dropout, dx);
+            backend.DropoutBackward(dInput, Key, lora.Dropout, gradient);
         }
     }
 }

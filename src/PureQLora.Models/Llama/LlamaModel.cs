@@ -96,9 +96,8 @@ public sealed class LlamaModel : IDisposable
         x = half ? Cast.Forward(scope, x, DataType.BFloat16) : x;
         for (int layer = 0; layer < Blocks.Count; layer++)
         {
-            // Backward begins with the last block, when its tensors would be the only ones: nothing is saved by computing them again.
             DecoderBlock block = Blocks[layer];
-            x = input.Checkpoint && layer < Blocks.Count - 1
+            x = input.Checkpoint
                 ? Checkpoint.Forward(scope, x, (block, context), static (scope, x, state) => RunBlock(scope, x, state.block, state.context))
                 : RunBlock(scope, x, block, context);
         }

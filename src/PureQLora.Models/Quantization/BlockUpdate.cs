@@ -149,8 +149,7 @@ internal static unsafe class BlockUpdate
     }
 
     /// <summary>
-    /// Asks for the next tile of C: its rows lie on pages of their own, and the processor does not see beyond a tile. Without it half of
-    /// the time is spent waiting for them at n = 5632.
+    /// Asks for the next tile of C: its rows lie far apart, and the processor does not see beyond a tile.
     /// </summary>
     private static void Prefetch(DoubleMatrix c, int row, int rows, int columns)
     {

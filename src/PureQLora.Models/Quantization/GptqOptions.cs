@@ -55,6 +55,10 @@ public sealed record GptqOptions
         Require(GroupSize is -1 or > 0, "group size", GroupSize, "-1 (a group for each row) or at least 1", "128, 64 and 32 are the usual choices");
         Require(Damping is >= 0 and <= 1, "damping", Damping, "0 to 1", "0.01 is the usual choice");
         Require(BlockSize > 0, "block size", BlockSize, "at least 1", "128 is fast");
+        if (CalibrationPrecision == Precision.Int8)
+        {
+            throw new UserErrorException("The precision of calibration is int8, allowed float32 and bfloat16: int8 rounds the activations of decoding, where no Hessian is taken.");
+        }
     }
 
     private static void Require(bool fulfilled, string option, IFormattable value, string allowed, string advice)

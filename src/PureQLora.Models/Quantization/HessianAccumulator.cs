@@ -45,7 +45,8 @@ public sealed class HessianAccumulator
         Columns = columns;
         _layer = layer;
         _backend = backend ?? SingleThread.Backend;
-        _sum = new double[columns * columns];
+        _sum = LargePages.AllocateArray<double>(columns * columns);
+        Clear();
     }
 
     /// <summary>Input features of the layer.</summary>
@@ -106,8 +107,11 @@ public sealed class HessianAccumulator
     {
         _layer = layer;
         (_batchFill, _rowCount, _completed) = (0, 0, false);
-        _backend.For(Columns, CheckedRows, (start, end) => _sum.AsSpan((int)start * Columns, (int)(end - start) * Columns).Clear());
+        Clear();
     }
+
+    private void Clear() =>
+        _backend.For(Columns, CheckedRows, (start, end) => _sum.AsSpan((int)start * Columns, (int)(end - start) * Columns).Clear());
 
     /// <summary>Elements below the diagonal in rows start … end − 1 and 64 columns from <paramref name="first"/> on.</summary>
     private void Mirror(int start, int end, int first)

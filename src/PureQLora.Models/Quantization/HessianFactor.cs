@@ -82,7 +82,7 @@ public sealed unsafe class HessianFactor
         // OrderByDescending is stable, so equal diagonals keep their order from left to right.
         int[]? order = options.ActOrder ? [.. Enumerable.Range(0, columns).OrderByDescending(column => diagonal[column])] : null;
         var factor = new HessianFactor(columns, dead, order, backend);
-        factor.Factorise(hessian, diagonal, options.Damping, layer, memory ?? GC.AllocateUninitializedArray<double>(hessian.Length));
+        factor.Factorise(hessian, diagonal, options.Damping, layer, memory ?? LargePages.AllocateArray<double>(hessian.Length));
         return factor;
     }
 

@@ -11,7 +11,7 @@ namespace PureQLora.Models;
 public sealed class ModelQuantizer
 {
     /// <summary>Enough for full speed; the intermediate tensors of a pass grow with it.</summary>
-    private const int PackedTokens = 512;
+    private const int PackedTokens = 2048;
 
     private readonly LlamaModel _model;
     private readonly CpuBackend _algebra;

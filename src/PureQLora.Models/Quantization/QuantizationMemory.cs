@@ -6,9 +6,11 @@ namespace PureQLora.Models;
 /// The large pieces of memory that quantising takes, kept from block to block: as garbage they would pile up beside their successors,
 /// and new pages cost more than what is computed in them.
 /// </summary>
-/// <param name="backend">Computes the Hessians.</param>
+/// <param name="backend">Computes the Hessians, reads weights.</param>
 internal sealed class QuantizationMemory(CpuBackend backend)
 {
+    private const int ReadRows = 64;
+
     private readonly Dictionary<string, HessianAccumulator> _hessians = [];
     private readonly Dictionary<int, double[]> _factors = [];
     private float[] _weights = [];
@@ -30,7 +32,7 @@ internal sealed class QuantizationMemory(CpuBackend backend)
     {
         if (!_factors.TryGetValue(columns, out double[]? memory))
         {
-            memory = _factors[columns] = GC.AllocateUninitializedArray<double>(columns * columns);
+            memory = _factors[columns] = LargePages.AllocateArray<double>(columns * columns);
         }
 
         return memory;
@@ -43,10 +45,12 @@ internal sealed class QuantizationMemory(CpuBackend backend)
         int count = checked((int)dense.Shape.Count);
         if (_weights.Length < count)
         {
-            _weights = GC.AllocateUninitializedArray<float>(count);
+            _weights = LargePages.AllocateArray<float>(count);
         }
 
-        dense.CopyTo(_weights.AsSpan(0, count));
+        int columns = layer.Weight.InDim;
+        backend.For(layer.Weight.OutDim, ReadRows, (start, end) =>
+            dense.ViewRows(start, end - start).CopyTo(_weights.AsSpan((int)start * columns, (int)(end - start) * columns)));
         return _weights.AsSpan(0, count);
     }
 }

@@ -21,8 +21,6 @@ public static class RoundToNearestQuantizer
         options.Validate();
         ArgumentOutOfRangeException.ThrowIfLessThan(rows, 1);
         ArgumentOutOfRangeException.ThrowIfNotEqual(weights.Length % rows, 0);
-        RequireUsable(weights, options, layer);
-
         int columns = weights.Length / rows;
         int groups = options.GroupCount(columns);
         QuantizationResult result = new()
@@ -34,11 +32,19 @@ public static class RoundToNearestQuantizer
             Scales = new float[rows * groups],
             Zeros = new byte[rows * groups],
         };
+        int bad = 0;
         fixed (float* pinned = weights)
         {
             float* w = pinned;
             (backend ?? SingleThread.Backend).For(rows, ChunkRows, (start, end) =>
             {
+                ReadOnlySpan<float> chunk = new(w + (start * columns), (int)(end - start) * columns);
+                if (!IsUsable(chunk, options))
+                {
+                    Interlocked.Exchange(ref bad, 1);
+                    return;
+                }
+
                 var group = new double[options.GroupLength(columns)];
                 for (int row = (int)start; row < end; row++)
                 {
@@ -47,7 +53,7 @@ public static class RoundToNearestQuantizer
             });
         }
 
-        return result;
+        return bad == 0 ? result : throw Damaged(weights, options, layer);
     }
 
     private static void QuantizeRow(ReadOnlySpan<float> weights, int row, QuantizationResult result, double[] group)
@@ -70,15 +76,13 @@ public static class RoundToNearestQuantizer
         }
     }
 
-    private static void RequireUsable(ReadOnlySpan<float> weights, GptqOptions options, string layer)
-    {
-        float allowed = options.Float16Scales ? options.Levels * (float)Half.MaxValue / 2 : float.MaxValue / 2;
-        float largest = TensorPrimitives.MaxMagnitude(weights); // with its sign; NaN if any weight is
-        if (!(Math.Abs(largest) <= allowed))
-        {
-            throw new UserErrorException(string.Create(
-                CultureInfo.InvariantCulture,
-                $"The weights of {layer} hold {largest}, allowed are values from {-allowed:g3} to {allowed:g3}; the checkpoint is damaged, fetch it again."));
-        }
-    }
+    private static float Largest(GptqOptions options) => options.Float16Scales ? options.Levels * (float)Half.MaxValue / 2 : float.MaxValue / 2;
+
+    // The largest with its sign; NaN if any weight is.
+    private static bool IsUsable(ReadOnlySpan<float> weights, GptqOptions options) =>
+        Math.Abs(TensorPrimitives.MaxMagnitude(weights)) <= Largest(options);
+
+    private static UserErrorException Damaged(ReadOnlySpan<float> weights, GptqOptions options, string layer) => new(string.Create(
+        CultureInfo.InvariantCulture,
+        $"The weights of {layer} hold {TensorPrimitives.MaxMagnitude(weights)}, allowed are values from {-Largest(options):g3} to {Largest(options):g3}; the checkpoint is damaged, fetch it again."));
 }

@@ -6,8 +6,12 @@ namespace PureQLora.Training;
 /// <summary>A line chart as inline SVG, coloured by the page's style sheet.</summary>
 internal static class SvgChart
 {
-    private const int Width = 720;
-    private const int Height = 260;
+    /// <summary>Width of a chart, in its own units.</summary>
+    public const int Width = 720;
+
+    /// <summary>Height of a chart.</summary>
+    public const int Height = 260;
+
     private const int Left = 72;
     private const int Right = 16;
     private const int Top = 12;
@@ -25,7 +29,8 @@ internal static class SvgChart
         }
 
         double[] xTicks = Ticks(finite.Min(p => p.Step), finite.Max(p => p.Step), 8);
-        double[] yTicks = Ticks(finite.Min(p => p.Value), finite.Max(p => p.Value), 6);
+        (double Step, double Value)[] shown = [.. finite, .. curve.Reference.Where(IsFinite)];
+        double[] yTicks = Ticks(shown.Min(p => p.Value), shown.Max(p => p.Value), 6);
 
         // Values get a margin up to the next round number, steps do not: the curve ends where the run ends.
         (double first, double last) = (finite.Min(p => p.Step), finite.Max(p => p.Step));
@@ -44,12 +49,17 @@ internal static class SvgChart
             svg.Append(Invariant, $"<line class=\"grid\" x1=\"{X(tick):0.#}\" x2=\"{X(tick):0.#}\" y1=\"{Top}\" y2=\"{Height - Bottom}\"/><text x=\"{X(tick):0.#}\" y=\"{Height - Bottom + 16}\" text-anchor=\"middle\">{Label(tick, xTicks)}</text>");
         }
 
-        svg.Append(Invariant, $"<text x=\"{(Left + Width - Right) / 2}\" y=\"{Height - 4}\" text-anchor=\"middle\">step</text>");
+        svg.Append(Invariant, $"<text x=\"{(Left + Width - Right) / 2}\" y=\"{Height - 4}\" text-anchor=\"middle\">{HtmlText.Encode(curve.Axis)}</text>");
         bool smooth = curve.Noisy && finite.Length >= ShortestSmoothed;
         AppendLine(svg, smooth ? "raw" : "line", Thin(curve.Points), X, Y);
         if (smooth)
         {
             AppendLine(svg, "line", Thin(RunningMean(finite)), X, Y);
+        }
+
+        if (curve.Reference.Count > 0)
+        {
+            AppendLine(svg, "raw", Thin(curve.Reference), X, Y);
         }
 
         return svg.Append("</svg>").ToString();

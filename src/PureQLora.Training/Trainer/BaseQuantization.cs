@@ -11,9 +11,10 @@ namespace PureQLora.Training;
 /// </summary>
 /// <param name="folder">The run's files.</param>
 /// <param name="recipe">How.</param>
+/// <param name="precision">Of the products of the calibration.</param>
 /// <param name="backend">Runs the calibration.</param>
 /// <param name="observer">Told of the progress.</param>
-internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe recipe, IBackend backend, IRunObserver observer)
+internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe recipe, Precision precision, IBackend backend, IRunObserver observer)
 {
     private const string ReportFile = "quantization_report.json";
 
@@ -28,7 +29,7 @@ internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe reci
     public string StageName => $"{(recipe.Method == QuantizationMethod.Gptq ? "GPTQ" : "RTN")} int{recipe.Bits}";
 
     /// <summary>Quantises, or opens what an earlier process of this run stored.</summary>
-    /// <param name="source">The dense base; closed where another folder takes its place.</param>
+    /// <param name="source">The dense base; closed, because another folder takes its place.</param>
     /// <param name="calibration">Token ids.</param>
     /// <param name="cancellationToken">Checked between layers.</param>
     /// <returns>The model to go on with.</returns>
@@ -46,9 +47,15 @@ internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe reci
         }
 
         observer.ReportQuantization(ReadReport());
-        ModelFolder stored = ModelFolder.Open(folder.Quantized);
+
+        // Before, not after: two copies of the base need not be there at once.
+        foreach (LinearLayer layer in source.Model.Linears)
+        {
+            layer.Weight.Quantized?.Dispose();
+        }
+
         source.Dispose();
-        return stored;
+        return ModelFolder.Open(folder.Quantized);
     }
 
     private static string? PaddingWarning(LlamaModel model) => model.Linears
@@ -63,7 +70,14 @@ internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe reci
         {
             int done = 0;
             return ModelQuantizer.Quantize(
-                model, backend, recipe.Method, recipe.ToOptions(), calibration, recipe.Targets, new DirectProgress<LayerQuantization>(layer => progress(++done, layer.Layer)), cancellationToken: cancellationToken);
+                model,
+                backend,
+                recipe.Method,
+                recipe.ToOptions() with { CalibrationPrecision = precision },
+                calibration,
+                recipe.Targets,
+                new DirectProgress<LayerQuantization>(layer => progress(++done, layer.Layer)),
+                cancellationToken: cancellationToken);
         });
     }
 

@@ -72,7 +72,7 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
             stages.Add(evaluation.Measure(name, opened.Model, opened.Model.WeightBytes, cancellationToken));
             if (_recipe.Quantization.Enabled && name == FullPrecision)
             {
-                BaseQuantization quantization = new(folder, _recipe.Quantization, backend, _observer);
+                BaseQuantization quantization = new(folder, _recipe.Quantization, _recipe.Training.Precision!.Value, backend, _observer);
                 opened = quantization.Run(opened, data.Calibration(_recipe.Quantization.CalibrationSamples, _recipe.Quantization.CalibrationLength), cancellationToken);
                 name = quantization.StageName;
                 stages.Add(evaluation.Measure(name, opened.Model, opened.Model.WeightBytes, cancellationToken));

@@ -10,7 +10,7 @@ public sealed class SymmetricUpdateTests
     public void SymmetricUpdate_GivenAnySizes_ShouldAddTheProductsOfTheUpperTriangle(CpuTier tier)
     {
         using CpuBackend backend = CpuTiers.Open(tier);
-        foreach ((int rows, int columns) in new[] { (0, 3), (1, 1), (3, 31), (129, 48), (130, 49), (700, 301) })
+        foreach ((int rows, int columns) in new[] { (0, 3), (1, 1), (3, 31), (129, 48), (130, 49), (700, 301), (1100, 50) })
         {
             float[] x = Inputs(rows, columns);
             double[] sum = Start(columns);

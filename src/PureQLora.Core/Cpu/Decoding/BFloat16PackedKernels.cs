@@ -64,7 +64,9 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
         bits,
         count,
         BlockBytes(count),
-        static code => code.vmovups(zmm31, __zmmword_ptr[r11 + PackedArguments.Offset(nameof(PackedArguments.Values))]),
+        nameof(PackedArguments.Factors),
+        PackedRows.FactorBytes,
+        static kernel => kernel.Code.vmovups(zmm31, __zmmword_ptr[r11 + PackedArguments.Offset(nameof(PackedArguments.Values))]),
         code => Block(code, bits, count),
         static _ => { });
 

@@ -15,17 +15,18 @@ internal static unsafe class ByteDots512
     /// <summary>Four rows times the vector, operands exact.</summary>
     /// <param name="rows">The weight.</param>
     /// <param name="row">First of the four rows.</param>
+    /// <param name="step">Distance of the rows.</param>
     /// <param name="x">The vector, padded with zeros to a multiple of 16.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Vector128<float> Exact(in PackedRows rows, long row, float* x)
+    public static Vector128<float> Exact(in PackedRows rows, long row, long step, float* x)
     {
-        (long stride, long groups) = (rows.RowBytes, rows.Groups);
-        byte* codes = rows.Codes + (row * stride);
-        float* scales = rows.Scales + (row * groups);
-        byte* zeros = rows.Zeros + (row * groups);
+        (long stride, long groups) = (step * rows.RowBytes, step * rows.Groups);
+        byte* codes = rows.Codes + (row * rows.RowBytes);
+        float* scales = rows.Scales + (row * rows.Groups);
+        byte* zeros = rows.Zeros + (row * rows.Groups);
         Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default;
         int column = 0;
-        for (int group = 0; group < groups; group++, scales++, zeros++)
+        for (int group = 0; group < rows.Groups; group++, scales++, zeros++)
         {
             int end = (int)Math.Min(rows.Columns, (group + 1L) * rows.GroupSize);
             (Vector512<int> z0, Vector512<int> z1) = (Vector512.Create((int)zeros[0]), Vector512.Create((int)zeros[groups]));

@@ -71,28 +71,44 @@ internal readonly unsafe struct Int8PackedKernels : IPackedKernels
         bits,
         count,
         BlockBytes(count),
-        static code =>
-        {
-            code.mov(r9d, 0x0F0F0F0F);
-            code.vpbroadcastd(zmm31, r9d);
-            code.mov(r9, __[r11 + PackedArguments.Offset(nameof(PackedArguments.X))]);
-            code.vpxord(zmm30, zmm30, zmm30);
-        },
+        nameof(PackedArguments.Products),
+        64,
+        kernel => Prologue(kernel, count),
         code => Block(code, bits, count),
         code => code.vmovups(__zmmword_ptr[rax + (64 * PackedKernelAssembler.Rows * count)], zmm30));
+
+    /// <summary>
+    /// scale · step for each block and each row of x and of the weight, and Σ of it times zero · Σ q. Ahead of the loop, which
+    /// broadcasts single ones: memory that was just written by whole vectors is slow to be read in parts.
+    /// </summary>
+    private static void Prologue(KernelAssembler kernel, int count)
+    {
+        Assembler code = kernel.Code;
+        code.mov(rax, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Products))]);
+        code.mov(r8, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Factors))]);
+        code.mov(r9, __[r11 + PackedArguments.Offset(nameof(PackedArguments.X))]);
+        code.mov(r10, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Blocks))]);
+        code.vpxord(zmm30, zmm30, zmm30);
+        kernel.Loop(r10, () =>
+        {
+            // Lanes beyond 4 · count are never read.
+            code.vbroadcastf32x4(zmm29, __xmmword_ptr[r8]);
+            code.vmulps(zmm29, zmm29, __zmmword_ptr[r9 + (128 * count)]);
+            code.vmovups(__zmmword_ptr[rax], zmm29);
+            code.vbroadcastf32x4(zmm28, __xmmword_ptr[r8 + 16]);
+            code.vmulps(zmm28, zmm28, __zmmword_ptr[r9 + (128 * count) + (16 * count)]);
+            code.vfmadd231ps(zmm30, zmm28, zmm29);
+            code.add(rax, 64);
+            code.add(r8, PackedRows.FactorBytes);
+            code.add(r9, BlockBytes(count));
+        });
+        code.mov(r9d, 0x0F0F0F0F);
+        code.vpbroadcastd(zmm31, r9d);
+    }
 
     private static void Block(Assembler code, int bits, int count)
     {
         const int first = 16, second = 20, products = 26;
-        int offset = PackedArguments.Offset(nameof(PackedArguments.Products));
-
-        // scale · step for each row of x and of the weight, and Σ of it times zero · Σ q. Lanes beyond 4 · count are never read.
-        code.vbroadcastf32x4(zmm29, __xmmword_ptr[r8]);
-        code.vmulps(zmm29, zmm29, __zmmword_ptr[r9 + (128 * count)]);
-        code.vmovups(__zmmword_ptr[r11 + offset], zmm29);
-        code.vbroadcastf32x4(zmm28, __xmmword_ptr[r8 + 16]);
-        code.vmulps(zmm28, zmm28, __zmmword_ptr[r9 + (128 * count) + (16 * count)]);
-        code.vfmadd231ps(zmm30, zmm28, zmm29);
         for (int row = 0; row < PackedKernelAssembler.Rows; row++)
         {
             (AssemblerRegisterZMM low, AssemblerRegisterZMM high) = (PackedKernelAssembler.Zmm(first + row), PackedKernelAssembler.Zmm(second + row));
@@ -115,12 +131,12 @@ internal readonly unsafe struct Int8PackedKernels : IPackedKernels
             for (int row = 0; row < PackedKernelAssembler.Rows; row++)
             {
                 int sum = (PackedKernelAssembler.Rows * m) + row;
-                AssemblerRegisterZMM product = PackedKernelAssembler.Zmm(products + (sum % 3));
+                AssemblerRegisterZMM product = PackedKernelAssembler.Zmm(products + (sum % 4));
                 code.vpxord(product, product, product);
                 code.vpdpbusd(product, PackedKernelAssembler.Zmm(first + row), zmm24);
                 code.vpdpbusd(product, PackedKernelAssembler.Zmm(second + row), zmm25);
                 code.vcvtdq2ps(product, product);
-                code.vfmadd231ps(PackedKernelAssembler.Zmm(sum), product, __dword_bcst[r11 + offset + (sum * sizeof(float))]);
+                code.vfmadd231ps(PackedKernelAssembler.Zmm(sum), product, __dword_bcst[r8 + (sum * sizeof(float))]);
             }
         }
     }

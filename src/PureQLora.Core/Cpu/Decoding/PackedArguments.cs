@@ -24,8 +24,8 @@ internal unsafe struct PackedArguments
     /// <summary>Receives a vector of partial sums for each row of x and of the weight, and what else the kernel says.</summary>
     public float* Sums;
 
-    /// <summary>Working memory of the kernel, the width of a vector.</summary>
-    public fixed float Products[16];
+    /// <summary>[blocks, 16], working memory.</summary>
+    public float* Products;
 
     /// <summary>What a code of 0 … 15 is worth before the zero point: itself, repeated for fewer than 4 bits.</summary>
     public fixed float Values[16];

@@ -16,16 +16,17 @@ internal static unsafe class PackedDots512
     /// <summary>Four rows times the vector, operands exact.</summary>
     /// <param name="rows">The weight.</param>
     /// <param name="row">First of the four rows.</param>
+    /// <param name="step">Distance of the rows.</param>
     /// <param name="x">The vector as <see cref="BlockedVector"/> arranges it.</param>
     /// <typeparam name="TCodes">Width of the codes, at most 4 bits.</typeparam>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Vector128<float> Exact<TCodes>(in PackedRows rows, long row, float* x)
+    public static Vector128<float> Exact<TCodes>(in PackedRows rows, long row, long step, float* x)
         where TCodes : struct, ICodeWidth
     {
-        (long stride, long groups) = (rows.RowBytes, rows.Groups);
-        byte* codes = rows.Codes + (row * stride);
-        float* scales = rows.Scales + (row * groups);
-        byte* zeros = rows.Zeros + (row * groups);
+        (long stride, long groups) = (step * rows.RowBytes, step * rows.Groups);
+        byte* codes = rows.Codes + (row * rows.RowBytes);
+        float* scales = rows.Scales + (row * rows.Groups);
+        byte* zeros = rows.Zeros + (row * rows.Groups);
         Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default;
         bool wholeBlocks = rows.HasWholeBlocks;
         int blocks = rows.Blocks;

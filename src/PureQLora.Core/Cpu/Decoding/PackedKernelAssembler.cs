@@ -20,18 +20,22 @@ internal static class PackedKernelAssembler
     /// <param name="bits">Of a code.</param>
     /// <param name="count">Rows of x.</param>
     /// <param name="blockBytes">Bytes of a block of x.</param>
-    /// <param name="constants">Emits what comes before the loop.</param>
+    /// <param name="factors">Field of the arguments that points to what a block of the weight is multiplied with.</param>
+    /// <param name="factorBytes">Bytes of that for a block.</param>
+    /// <param name="prologue">Emits what comes before the loop; it may use every register but r11.</param>
     /// <param name="block">Emits a block.</param>
     /// <param name="end">Emits what comes after the sums were stored at rax.</param>
-    public static byte[] Assemble(int bits, int count, int blockBytes, Action<Assembler> constants, Action<Assembler> block, Action<Assembler> end)
+    public static byte[] Assemble(
+        int bits, int count, int blockBytes, string factors, int factorBytes, Action<KernelAssembler> prologue, Action<Assembler> block, Action<Assembler> end)
     {
         KernelAssembler kernel = new();
         Assembler code = kernel.Code;
+        prologue(kernel);
         code.mov(rax, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Codes))]);
         code.mov(rcx, __[r11 + PackedArguments.Offset(nameof(PackedArguments.RowBytes))]);
         code.lea(rdx, __[rcx + (rcx * 2)]);
         code.add(rdx, rax);
-        code.mov(r8, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Factors))]);
+        code.mov(r8, __[r11 + PackedArguments.Offset(factors)]);
         code.mov(r9, __[r11 + PackedArguments.Offset(nameof(PackedArguments.X))]);
         code.mov(r10, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Blocks))]);
         for (int i = 0; i < Rows * count; i++)
@@ -39,7 +43,6 @@ internal static class PackedKernelAssembler
             code.vpxord(Zmm(i), Zmm(i), Zmm(i));
         }
 
-        constants(code);
         kernel.Loop(r10, () =>
         {
             for (int row = 0; row < Rows; row++)
@@ -53,7 +56,7 @@ internal static class PackedKernelAssembler
             block(code);
             code.add(rax, 16 * bits);
             code.add(rdx, 16 * bits);
-            code.add(r8, 2 * Rows * sizeof(float));
+            code.add(r8, factorBytes);
             code.add(r9, blockBytes);
         });
 

@@ -11,6 +11,9 @@ internal readonly unsafe struct PackedRows(QuantizedMatrix matrix)
     /// <summary>Columns that kernels take at once: 64 bytes of 4-bit codes.</summary>
     public const int Block = 128;
 
+    /// <summary>Bytes of the factors of a block of four rows.</summary>
+    public const int FactorBytes = 2 * PackedKernelAssembler.Rows * sizeof(float);
+
     public readonly byte* Codes = matrix.Codes;
     public readonly float* Scales = matrix.Scales;
     public readonly byte* Zeros = matrix.Zeros;
@@ -35,18 +38,19 @@ internal readonly unsafe struct PackedRows(QuantizedMatrix matrix)
     /// <summary>Floats that <see cref="CopyFactors"/> writes.</summary>
     public int FactorsLength => 2 * PackedKernelAssembler.Rows * ((Blocks + Vector512<float>.Count - 1) & -Vector512<float>.Count);
 
-    /// <summary>Scales and zero points of four rows, block by block: [blocks, 8], the scales first.</summary>
+    /// <summary>Scales and zero points of four rows, <paramref name="step"/> apart, block by block: [blocks, 8], the scales first.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void CopyFactors(long row, float* target)
+    public void CopyFactors(long row, long step, float* target)
     {
+        long stride = step * Groups;
         float* scales = Scales + (row * Groups);
         byte* zeros = Zeros + (row * Groups);
         if (GroupSize == Block && Avx512F.IsSupported)
         {
             for (int block = 0; block < Blocks; block += 16, target += 128, scales += 16, zeros += 16)
             {
-                Interleave(Vector512.Load(scales), Vector512.Load(scales + Groups), Vector512.Load(scales + (2 * Groups)), Vector512.Load(scales + (3 * Groups)), target);
-                Interleave(Widen(zeros), Widen(zeros + Groups), Widen(zeros + (2 * Groups)), Widen(zeros + (3 * Groups)), target + 4);
+                Interleave(Vector512.Load(scales), Vector512.Load(scales + stride), Vector512.Load(scales + (2 * stride)), Vector512.Load(scales + (3 * stride)), target);
+                Interleave(Widen(zeros), Widen(zeros + stride), Widen(zeros + (2 * stride)), Widen(zeros + (3 * stride)), target + 4);
             }
 
             return;
@@ -57,7 +61,7 @@ internal readonly unsafe struct PackedRows(QuantizedMatrix matrix)
         {
             for (int r = 0; r < PackedKernelAssembler.Rows; r++)
             {
-                long group = ((long)r * Groups) + (block / blocksOfGroup);
+                long group = (r * stride) + (block / blocksOfGroup);
                 (target[r], target[PackedKernelAssembler.Rows + r]) = (scales[group], zeros[group]);
             }
         }

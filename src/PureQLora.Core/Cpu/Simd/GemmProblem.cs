@@ -38,4 +38,15 @@ internal unsafe struct GemmProblem
             *c = Accumulate ? *c + value : value;
         }
     }
+
+    /// <summary>Writes four sums to columns of c that lie <paramref name="step"/> apart, or adds them.</summary>
+    public readonly void StoreQuad(long row, long column, long step, System.Runtime.Intrinsics.Vector128<float> sums)
+    {
+        float* c = C + (row * RowStride) + (column * ColumnStride);
+        for (int j = 0; j < 4; j++, c += step * ColumnStride)
+        {
+            float value = Alpha * sums[j];
+            *c = Accumulate ? *c + value : value;
+        }
+    }
 }
