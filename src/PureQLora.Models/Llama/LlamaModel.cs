@@ -97,7 +97,8 @@ public sealed class LlamaModel : IDisposable
         for (int layer = 0; layer < Blocks.Count; layer++)
         {
             DecoderBlock block = Blocks[layer];
-            x = input.Checkpoint
+            // Without gradients a block's tensors end with it as well: a prompt of 512 tokens would else leave a gigabyte of them behind.
+            x = input.Checkpoint || !scope.RecordsGradients
                 ? Checkpoint.Forward(scope, x, (block, context), static (scope, x, state) => RunBlock(scope, x, state.block, state.context))
                 : RunBlock(scope, x, block, context);
         }
