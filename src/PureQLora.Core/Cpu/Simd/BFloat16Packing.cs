@@ -14,14 +14,22 @@ internal static unsafe class BFloat16Packing
     private const int Square = 16;
 
     /// <summary>Floats of the buffer for so many rows or columns.</summary>
-    public static long BufferLength(int outerCount) => Math.Max(Square, outerCount / Square) * 2L * Square * Square;
+    public static long BufferLength(int outerCount) => Math.Max(2L * outerCount, Square * BFloat16Panels.InnerBlock);
 
     /// <summary>Left rows that run along the inner dimension.</summary>
     public static void CopyRows(in MatrixSource source, long row, int rows, long inner, int depth, byte* target, float* buffer)
     {
         for (int r = 0; r < rows; r++, target += BFloat16Panels.LeftStride)
         {
-            Narrow(source.Row(row + r, inner, depth, buffer), (ushort*)target, depth);
+            if (source.BFloat16 is null)
+            {
+                Narrow(source.Row(row + r, inner, depth, buffer), (ushort*)target, depth);
+                continue;
+            }
+
+            Span<ushort> copy = new(target, (depth + 1) & ~1);
+            copy[^1] = 0;
+            new ReadOnlySpan<ushort>(source.BFloat16At(row + r, inner), depth).CopyTo(copy);
         }
     }
 
@@ -55,25 +63,23 @@ internal static unsafe class BFloat16Packing
             return;
         }
 
-        Vector512<uint>* square = stackalloc Vector512<uint>[Square];
         float** rows = stackalloc float*[Square];
         long panelBytes = (depth + 1) / 2 * BFloat16Panels.PairBytes;
         for (int first = 0; first < columns; first += Square)
         {
             byte* panel = target + (first / BFloat16Panels.Columns * panelBytes) + (first % BFloat16Panels.Columns * sizeof(uint));
             int count = Math.Min(Square, columns - first);
-            for (int start = 0; start < depth; start += 2 * Square)
+            bool asStored = source.BFloat16 is not null;
+            for (int r = 0; r < count; r++)
             {
-                int length = Math.Min(2 * Square, depth - start);
-                for (int r = 0; r < Square; r++)
-                {
-                    // Columns that are not there repeat the first; their results are never stored.
-                    rows[r] = r < count ? source.Row(column + first + r, inner + start, length, buffer + (r * 2 * Square)) : rows[0];
-                    square[r] = Narrow(rows[r], length);
-                }
-
-                StoreTransposed(square, panel + (start / 2 * BFloat16Panels.PairBytes), BFloat16Panels.PairBytes, (length + 1) / 2);
+                rows[r] = asStored
+                    ? (float*)source.BFloat16At(column + first + r, inner)
+                    : source.Row(column + first + r, inner, depth, buffer + (r * BFloat16Panels.InnerBlock));
             }
+
+            // Columns that are not there repeat the last; their results are never stored.
+            new Span<nint>(rows, Square)[count..].Fill((nint)rows[count - 1]);
+            TransposePanel(rows, asStored, depth, panel);
         }
     }
 
@@ -86,15 +92,71 @@ internal static unsafe class BFloat16Packing
         }
 
         long panelBytes = (depth + 1) / 2 * BFloat16Panels.PairBytes;
+        bool asStored = source.BFloat16 is not null && columns % (2 * Square) == 0;
         for (int p = 0; p < depth; p += 2, target += BFloat16Panels.PairBytes)
         {
+            bool hasOdd = p + 1 < depth;
+            if (asStored)
+            {
+                InterleaveStored(source.BFloat16At(inner + p, column), hasOdd ? source.BFloat16At(inner + p + 1, column) : null, columns, target, panelBytes);
+                continue;
+            }
+
             float* even = source.Row(inner + p, column, columns, buffer);
-            float* odd = p + 1 < depth ? source.Row(inner + p + 1, column, columns, buffer + columns) : null;
+            float* odd = hasOdd ? source.Row(inner + p + 1, column, columns, buffer + columns) : null;
             for (int first = 0; first < columns; first += Square)
             {
                 byte* panel = target + (first / BFloat16Panels.Columns * panelBytes) + (first % BFloat16Panels.Columns * sizeof(uint));
                 Interleave(even + first, odd is null ? null : odd + first, Math.Min(Square, columns - first)).Store((uint*)panel);
             }
+        }
+    }
+
+    /// <summary>Transposes 16 rows, which are bfloat16 already where <paramref name="asStored"/>.</summary>
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void TransposePanel(float** rows, bool asStored, int depth, byte* panel)
+    {
+        Vector512<uint>* square = stackalloc Vector512<uint>[Square];
+        for (int start = 0; start < depth; start += 2 * Square)
+        {
+            int length = Math.Min(2 * Square, depth - start);
+            for (int r = 0; r < Square; r++)
+            {
+                square[r] = asStored ? Pairs((ushort*)rows[r] + start, length) : Narrow(rows[r] + start, length);
+            }
+
+            StoreTransposed(square, panel + (start / 2 * BFloat16Panels.PairBytes), BFloat16Panels.PairBytes, (length + 1) / 2);
+        }
+    }
+
+    /// <summary>Up to 32 stored values as 16 pairs; zeros behind them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<uint> Pairs(ushort* source, int count)
+    {
+        if (count >= 2 * Square)
+        {
+            return Vector512.Load(source).AsUInt32();
+        }
+
+        Vector512<ushort> padded = default;
+        new ReadOnlySpan<ushort>(source, count).CopyTo(new Span<ushort>(&padded, 2 * Square));
+        return padded.AsUInt32();
+    }
+
+    /// <summary>Pairs of two stored rows, of which the second may be missing, at columns of whole panels.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void InterleaveStored(ushort* even, ushort* odd, int columns, byte* target, long panelBytes)
+    {
+        Vector512<ulong> lower = Vector512.Create(0UL, 1, 8, 9, 2, 3, 10, 11);
+        Vector512<ulong> upper = Vector512.Create(4UL, 5, 12, 13, 6, 7, 14, 15);
+        for (int first = 0; first < columns; first += 2 * Square, target += panelBytes)
+        {
+            Vector512<ushort> a = Vector512.Load(even + first);
+            Vector512<ushort> b = odd is null ? default : Vector512.Load(odd + first);
+            Vector512<ulong> low = Avx512BW.UnpackLow(a, b).AsUInt64(), high = Avx512BW.UnpackHigh(a, b).AsUInt64();
+            Avx512F.PermuteVar8x64x2(low, lower, high).Store((ulong*)target);
+            Avx512F.PermuteVar8x64x2(low, upper, high).Store((ulong*)(target + 64));
         }
     }
 
