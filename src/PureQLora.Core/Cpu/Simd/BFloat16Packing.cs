@@ -13,6 +13,9 @@ internal static unsafe class BFloat16Packing
     /// <summary>Columns that are transposed together, and pairs that one transposition takes.</summary>
     private const int Square = 16;
 
+    /// <summary>Stored values of a row that are moved at once.</summary>
+    private const int StoredStep = 8;
+
     /// <summary>Floats of the buffer for so many rows or columns.</summary>
     public static long BufferLength(int outerCount) => Math.Max(2L * outerCount, Square * BFloat16Panels.InnerBlock);
 
@@ -63,23 +66,29 @@ internal static unsafe class BFloat16Packing
             return;
         }
 
-        float** rows = stackalloc float*[Square];
+        void** rows = stackalloc void*[Square];
         long panelBytes = (depth + 1) / 2 * BFloat16Panels.PairBytes;
+        bool asStored = source.BFloat16 is not null && depth % StoredStep == 0;
         for (int first = 0; first < columns; first += Square)
         {
             byte* panel = target + (first / BFloat16Panels.Columns * panelBytes) + (first % BFloat16Panels.Columns * sizeof(uint));
-            int count = Math.Min(Square, columns - first);
-            bool asStored = source.BFloat16 is not null;
-            for (int r = 0; r < count; r++)
+            for (int r = 0; r < Square; r++)
             {
-                rows[r] = asStored
-                    ? (float*)source.BFloat16At(column + first + r, inner)
-                    : source.Row(column + first + r, inner, depth, buffer + (r * BFloat16Panels.InnerBlock));
+                // Columns that are not there repeat the last; their results are never stored.
+                long row = column + Math.Min(first + r, columns - 1);
+                rows[r] = asStored ? source.BFloat16At(row, inner)
+                    : first + r < columns ? source.Row(row, inner, depth, buffer + (r * BFloat16Panels.InnerBlock))
+                    : rows[r - 1];
             }
 
-            // Columns that are not there repeat the last; their results are never stored.
-            new Span<nint>(rows, Square)[count..].Fill((nint)rows[count - 1]);
-            TransposePanel(rows, asStored, depth, panel);
+            if (asStored)
+            {
+                TransposeStored((byte**)rows, depth, panel);
+            }
+            else
+            {
+                TransposePanel((float**)rows, depth, panel);
+            }
         }
     }
 
@@ -112,10 +121,10 @@ internal static unsafe class BFloat16Packing
         }
     }
 
-    /// <summary>Transposes 16 rows, which are bfloat16 already where <paramref name="asStored"/>.</summary>
+    /// <summary>Rounds and transposes 16 rows.</summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void TransposePanel(float** rows, bool asStored, int depth, byte* panel)
+    private static void TransposePanel(float** rows, int depth, byte* panel)
     {
         Vector512<uint>* square = stackalloc Vector512<uint>[Square];
         for (int start = 0; start < depth; start += 2 * Square)
@@ -123,25 +132,27 @@ internal static unsafe class BFloat16Packing
             int length = Math.Min(2 * Square, depth - start);
             for (int r = 0; r < Square; r++)
             {
-                square[r] = asStored ? Pairs((ushort*)rows[r] + start, length) : Narrow(rows[r] + start, length);
+                square[r] = Narrow(rows[r] + start, length);
             }
 
             StoreTransposed(square, panel + (start / 2 * BFloat16Panels.PairBytes), BFloat16Panels.PairBytes, (length + 1) / 2);
         }
     }
 
-    /// <summary>Up to 32 stored values as 16 pairs; zeros behind them.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<uint> Pairs(ushort* source, int count)
+    /// <summary>Transposes the pairs of 16 stored rows.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void TransposeStored(byte** rows, int depth, byte* panel)
     {
-        if (count >= 2 * Square)
+        for (long at = 0; at < depth * sizeof(ushort); at += StoredStep * sizeof(ushort), panel += StoredStep / 2 * BFloat16Panels.PairBytes)
         {
-            return Vector512.Load(source).AsUInt32();
+            PanelLanes.Store(
+                PanelLanes.Load(rows, at).AsUInt32(),
+                PanelLanes.Load(rows + 1, at).AsUInt32(),
+                PanelLanes.Load(rows + 2, at).AsUInt32(),
+                PanelLanes.Load(rows + 3, at).AsUInt32(),
+                panel,
+                BFloat16Panels.PairBytes);
         }
-
-        Vector512<ushort> padded = default;
-        new ReadOnlySpan<ushort>(source, count).CopyTo(new Span<ushort>(&padded, 2 * Square));
-        return padded.AsUInt32();
     }
 
     /// <summary>Pairs of two stored rows, of which the second may be missing, at columns of whole panels.</summary>

@@ -80,10 +80,7 @@ internal readonly unsafe struct QuantizedNibbles
         return true;
     }
 
-    /// <summary>
-    /// Packs 16 rows. Lane l of a vector of codes, and of everything looked up in it, belongs to row 4l + q, for q from 0 to 3 in turn: the
-    /// lanes stand in the panel's order from the start, and only the four q have to be put side by side in the end.
-    /// </summary>
+    /// <summary>Packs 16 rows, their codes arranged by <see cref="PanelLanes"/>; what is looked up stays in its lane.</summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void TransposeRows(long row, int rows, long inner, int depth, byte* panel)
@@ -110,10 +107,10 @@ internal readonly unsafe struct QuantizedNibbles
             PairsOfRows(codes + 1, column, tables + 2, out Vector512<uint> a1, out Vector512<uint> b1, out Vector512<uint> c1, out Vector512<uint> d1);
             PairsOfRows(codes + 2, column, tables + 4, out Vector512<uint> a2, out Vector512<uint> b2, out Vector512<uint> c2, out Vector512<uint> d2);
             PairsOfRows(codes + 3, column, tables + 6, out Vector512<uint> a3, out Vector512<uint> b3, out Vector512<uint> c3, out Vector512<uint> d3);
-            StoreSideBySide(a0, a1, a2, a3, panel);
-            StoreSideBySide(b0, b1, b2, b3, panel + BFloat16Panels.PairBytes);
-            StoreSideBySide(c0, c1, c2, c3, panel + (8 * BFloat16Panels.PairBytes));
-            StoreSideBySide(d0, d1, d2, d3, panel + (9 * BFloat16Panels.PairBytes));
+            PanelLanes.Store(a0, a1, a2, a3, panel, 2 * BFloat16Panels.PairBytes);
+            PanelLanes.Store(b0, b1, b2, b3, panel + BFloat16Panels.PairBytes, 2 * BFloat16Panels.PairBytes);
+            PanelLanes.Store(c0, c1, c2, c3, panel + (8 * BFloat16Panels.PairBytes), 2 * BFloat16Panels.PairBytes);
+            PanelLanes.Store(d0, d1, d2, d3, panel + (9 * BFloat16Panels.PairBytes), 2 * BFloat16Panels.PairBytes);
         }
     }
 
@@ -136,27 +133,12 @@ internal readonly unsafe struct QuantizedNibbles
     private static void PairsOfRows(
         byte** rows, long column, Vector512<ushort>* tables, out Vector512<uint> a, out Vector512<uint> b, out Vector512<uint> c, out Vector512<uint> d)
     {
-        long at = column / 2;
-        Vector512<ushort> words = Vector512.Create(
-            Vector256.Create(Vector128.Load(rows[0] + at), Vector128.Load(rows[4] + at)),
-            Vector256.Create(Vector128.Load(rows[8] + at), Vector128.Load(rows[12] + at))).AsUInt16();
+        Vector512<ushort> words = PanelLanes.Load(rows, column / 2).AsUInt16();
         LookUpQuarters(words, tables[0], tables[1], out Vector512<ushort> v0, out Vector512<ushort> v1, out Vector512<ushort> v2, out Vector512<ushort> v3);
         a = Avx512BW.UnpackLow(v0, v1).AsUInt32();
         b = Avx512BW.UnpackLow(v2, v3).AsUInt32();
         c = Avx512BW.UnpackHigh(v0, v1).AsUInt32();
         d = Avx512BW.UnpackHigh(v2, v3).AsUInt32();
-    }
-
-    /// <summary>Stores every second of eight pairs of 16 rows: a 4 × 4 transposition in every lane.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StoreSideBySide(Vector512<uint> q0, Vector512<uint> q1, Vector512<uint> q2, Vector512<uint> q3, byte* target)
-    {
-        Vector512<ulong> low01 = Avx512F.UnpackLow(q0, q1).AsUInt64(), high01 = Avx512F.UnpackHigh(q0, q1).AsUInt64();
-        Vector512<ulong> low23 = Avx512F.UnpackLow(q2, q3).AsUInt64(), high23 = Avx512F.UnpackHigh(q2, q3).AsUInt64();
-        Avx512F.UnpackLow(low01, low23).Store((ulong*)target);
-        Avx512F.UnpackHigh(low01, low23).Store((ulong*)(target + (2 * BFloat16Panels.PairBytes)));
-        Avx512F.UnpackLow(high01, high23).Store((ulong*)(target + (4 * BFloat16Panels.PairBytes)));
-        Avx512F.UnpackHigh(high01, high23).Store((ulong*)(target + (6 * BFloat16Panels.PairBytes)));
     }
 
     /// <summary>128 columns of two rows as pairs, 32 columns a panel.</summary>
