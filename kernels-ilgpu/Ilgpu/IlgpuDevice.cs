@@ -35,8 +35,10 @@ public sealed class IlgpuDevice : Device
     /// <summary>ILGPU's CPU accelerator with warps of 32 threads. It is slow, and finds no races.</summary>
     public static IlgpuDevice OpenCpu()
     {
-        Context context = IlgpuContext.Create(builder => builder.CPU(CPUDevice.Nvidia));
-        return new IlgpuDevice(context, CPUDevice.Nvidia.CreateCPUAccelerator(context));
+        // Eight warps of 32 lanes: our largest group. Each lane is a thread of the system.
+        CPUDevice device = new(numThreadsPerWarp: 32, numWarpsPerMultiprocessor: 8, numMultiprocessors: 1);
+        Context context = IlgpuContext.Create(builder => builder.CPU(device));
+        return new IlgpuDevice(context, device.CreateCPUAccelerator(context, CPUAcceleratorMode.Parallel));
     }
 
     /// <summary>An NVIDIA GPU.</summary>

@@ -1,5 +1,6 @@
 using ILGPU;
 using ILGPU.IR.Intrinsics;
+using PureQLora.Kernels.Simulation;
 
 namespace PureQLora.Kernels;
 
@@ -20,20 +21,20 @@ public static class TensorCore
     [IntrinsicImplementation, Ptx("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {$r0, $r1, $r2, $r3}, {$4, $5, $6, $7}, {$8, $9}, {$0, $1, $2, $3}")]
     public static Float4 MultiplyAdd(Float4 c, Word4 a, uint b0, uint b1)
     {
-        ulong b = b0 | ((ulong)b1 << 32);
+        ReadOnlySpan<Operands> lanes = WarpExchange.All(new Operands(a, b0, b1));
         int row = Warp.LaneIdx >> 2;
         int column = 2 * (Warp.LaneIdx & 3);
         (float x, float y, float z, float w) = (c.X, c.Y, c.Z, c.W);
         for (int j = 0; j < 4; j++)
         {
             // Thread 4·g + j has the columns 2j, 2j + 1, 2j + 8, 2j + 9 of row g of a, and the rows of these numbers of column g of b.
-            Word4 left = Warp.Shuffle(a, (4 * row) + j);
-            ulong first = Warp.Shuffle(b, (4 * column) + j);
-            ulong second = Warp.Shuffle(b, (4 * column) + 4 + j);
-            x += Dot(left.X, (uint)first) + Dot(left.Z, (uint)(first >> 32));
-            y += Dot(left.X, (uint)second) + Dot(left.Z, (uint)(second >> 32));
-            z += Dot(left.Y, (uint)first) + Dot(left.W, (uint)(first >> 32));
-            w += Dot(left.Y, (uint)second) + Dot(left.W, (uint)(second >> 32));
+            Word4 left = lanes[(4 * row) + j].A;
+            Operands first = lanes[(4 * column) + j];
+            Operands second = lanes[(4 * column) + 4 + j];
+            x += Dot(left.X, first.B0) + Dot(left.Z, first.B1);
+            y += Dot(left.X, second.B0) + Dot(left.Z, second.B1);
+            z += Dot(left.Y, first.B0) + Dot(left.W, first.B1);
+            w += Dot(left.Y, second.B0) + Dot(left.W, second.B1);
         }
 
         return new Float4(x, y, z, w);
@@ -67,14 +68,10 @@ public static class TensorCore
 #endif
         Word4 row)
     {
-        Word4 own = row;
-        int source = Warp.LaneIdx >> 2;
+        ReadOnlySpan<Word4> rows = WarpExchange.All(row);
+        int first = Warp.LaneIdx >> 2;
         int word = Warp.LaneIdx & 3;
-        Word4 first = Warp.Shuffle(own, source);
-        Word4 second = Warp.Shuffle(own, source + 8);
-        Word4 third = Warp.Shuffle(own, source + 16);
-        Word4 fourth = Warp.Shuffle(own, source + 24);
-        return new Word4(Select(first, word), Select(second, word), Select(third, word), Select(fourth, word));
+        return new Word4(Select(rows[first], word), Select(rows[first + 8], word), Select(rows[first + 16], word), Select(rows[first + 24], word));
     }
 
     [IntrinsicImplementation, Ptx("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {$r0, $r1, $r2, $r3}, [$0]")]
@@ -84,17 +81,17 @@ public static class TensorCore
 #endif
         Word4 row)
     {
-        Word4 own = row;
-        return new Word4(Column(own, 0), Column(own, 8), Column(own, 16), Column(own, 24));
+        ReadOnlySpan<Word4> rows = WarpExchange.All(row);
+        return new Word4(Column(rows[..8]), Column(rows[8..16]), Column(rows[16..24]), Column(rows[24..]));
     }
 
-    /// <summary>Rows 2t and 2t + 1 of column g of the matrix whose rows the eight threads from <paramref name="first"/> on hold.</summary>
-    private static uint Column(Word4 own, int first)
+    /// <summary>Rows 2t and 2t + 1 of column g of a matrix.</summary>
+    private static uint Column(ReadOnlySpan<Word4> matrix)
     {
         int column = Warp.LaneIdx >> 2;
-        int row = first + (2 * (Warp.LaneIdx & 3));
-        uint upper = Select(Warp.Shuffle(own, row), column >> 1) >> (16 * (column & 1));
-        uint lower = Select(Warp.Shuffle(own, row + 1), column >> 1) >> (16 * (column & 1));
+        int row = 2 * (Warp.LaneIdx & 3);
+        uint upper = Select(matrix[row], column >> 1) >> (16 * (column & 1));
+        uint lower = Select(matrix[row + 1], column >> 1) >> (16 * (column & 1));
         return (upper & 0xFFFFu) | (lower << 16);
     }
 
@@ -102,4 +99,7 @@ public static class TensorCore
 
     private static float Dot(uint left, uint right) =>
         (BFloat16Pair.Low(left) * BFloat16Pair.Low(right)) + (BFloat16Pair.High(left) * BFloat16Pair.High(right));
+
+    /// <summary>What a thread brings to a product.</summary>
+    private readonly record struct Operands(Word4 A, uint B0, uint B1);
 }

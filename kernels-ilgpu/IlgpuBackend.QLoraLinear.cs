@@ -1,0 +1,67 @@
+using ILGPU;
+using PureQLora.Core;
+
+namespace PureQLora.Kernels;
+
+public sealed partial class IlgpuBackend
+{
+    /// <summary>y = x · Wᵀ, or x · W, and the adapter's term where there is one, with a quantised weight in bfloat16.</summary>
+    /// <param name="x">[…, inDim] if transposed, else […, outDim].</param>
+    /// <param name="matrix">[outDim, inDim]</param>
+    /// <param name="transpose">True for the forward product.</param>
+    /// <param name="low">[…, rank], or null.</param>
+    /// <param name="factor">B [outDim, rank] if transposed, else A [rank, inDim]; null without low.</param>
+    /// <param name="accumulate">Add to y.</param>
+    /// <param name="y">[…, outDim] if transposed, else […, inDim].</param>
+    public void QuantizedProduct(Tensor x, QuantizedMatrix matrix, bool transpose, Tensor? low, Tensor? factor, bool accumulate, Tensor y)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        ArgumentNullException.ThrowIfNull(matrix);
+        ArgumentNullException.ThrowIfNull(y);
+        int rows = checked((int)x.Shape.Rows);
+        if (rows == 0)
+        {
+            return;
+        }
+
+        DeviceQuantizedMatrix weight = DeviceWeight(matrix);
+        int rank = low is null ? 0 : (int)low.Shape.Columns;
+        int mappedColumns = weight.Pieces * GemmTile.Depth;
+        BeginOperands(
+            OperandBytes(rows, transpose ? mappedColumns : weight.OutDim)
+            + OperandBytes(rows, rank)
+            + (transpose ? OperandBytes(weight.OutDim, rank) : OperandBytes(Steps(rank) * GemmTile.Depth, mappedColumns)));
+        Operand left = Pack(x, rows, (int)x.Shape.Columns, rows, transpose ? weight : null);
+        LowRankTerm term = Term(weight, transpose, low, factor, rows, rank, left);
+        int columns = transpose ? weight.OutDim : weight.InDim;
+        ResultTile result = new(
+            Floats(y), rows, columns, accumulate ? 1 : 0, weight.ColumnMap, !transpose && weight.IsMapped ? 1 : 0);
+        int steps = transpose ? weight.Pieces : Steps(weight.OutDim);
+        LaunchShape shape = new(Tiles(transpose ? weight.OutDim : mappedColumns), Tiles(rows));
+        _device.Launch(Kernel(weight, transpose), shape, new QLoraLinearKernels.ProductArguments(left.Chunks, left.Pitch, steps, weight.View, term, result));
+    }
+
+    private static Kernel<QLoraLinearKernels.ProductArguments> Kernel(DeviceQuantizedMatrix weight, bool transpose) => (weight.CodeBits, transpose) switch
+    {
+        (4, true) => QLoraLinearKernels.Forward4,
+        (4, false) => QLoraLinearKernels.InputGradient4,
+        (_, true) => QLoraLinearKernels.Forward8,
+        (_, false) => QLoraLinearKernels.InputGradient8,
+    };
+
+    private static int Tiles(int extent) => (extent + GemmTile.Size - 1) / GemmTile.Size;
+
+    private LowRankTerm Term(DeviceQuantizedMatrix weight, bool transpose, Tensor? low, Tensor? factor, int rows, int rank, Operand standIn)
+    {
+        if (low is null || factor is null)
+        {
+            return new LowRankTerm(standIn.Chunks, standIn.Pitch, standIn.Chunks, standIn.Pitch, 1, 0);
+        }
+
+        Operand down = Pack(low, rows, rank, rows);
+        Operand up = transpose
+            ? Pack(factor, weight.OutDim, rank, weight.OutDim)
+            : Pack(factor, rank, weight.InDim, Steps(rank) * GemmTile.Depth, weight);
+        return new LowRankTerm(down.Chunks, down.Pitch, up.Chunks, up.Pitch, up.Rows, Steps(rank));
+    }
+}
