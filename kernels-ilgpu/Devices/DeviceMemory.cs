@@ -43,6 +43,22 @@ public abstract class DeviceMemory(long byteLength) : Storage(byteLength)
     /// <param name="count">Bytes.</param>
     public abstract void ZeroAsync(long byteOffset, long count);
 
+    /// <summary>Throws if a copy inside the device leaves its blocks or overlaps itself.</summary>
+    /// <param name="byteOffset">Where to write.</param>
+    /// <param name="source">Block to read.</param>
+    /// <param name="sourceOffset">Where to read.</param>
+    /// <param name="count">Bytes.</param>
+    protected void CheckCopy(long byteOffset, DeviceMemory source, long sourceOffset, long count)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        CheckRange(byteOffset, count);
+        source.CheckRange(sourceOffset, count);
+        if (ReferenceEquals(this, source) && Math.Abs(byteOffset - sourceOffset) < count)
+        {
+            throw new ArgumentException($"{count} bytes from {sourceOffset} overlap their destination at {byteOffset}.", nameof(sourceOffset));
+        }
+    }
+
     /// <summary>Throws if a view would leave the block or be misaligned.</summary>
     /// <typeparam name="T">Element type.</typeparam>
     /// <param name="byteOffset">First byte.</param>

@@ -63,17 +63,10 @@ internal sealed class IlgpuMemory : DeviceMemory
 
     public override void CopyFromAsync(long byteOffset, DeviceMemory source, long sourceOffset, long count)
     {
-        CheckRange(byteOffset, count);
-        IlgpuMemory other = (IlgpuMemory)source;
-        other.CheckRange(sourceOffset, count);
-        if (ReferenceEquals(this, source) && Math.Abs(byteOffset - sourceOffset) < count)
-        {
-            throw new ArgumentException($"{count} bytes from {sourceOffset} overlap their destination at {byteOffset}.", nameof(sourceOffset));
-        }
-
+        CheckCopy(byteOffset, source, sourceOffset, count);
         if (count > 0)
         {
-            Bytes(byteOffset, count).CopyFrom(_stream, other.Bytes(sourceOffset, count));
+            Bytes(byteOffset, count).CopyFrom(_stream, ((IlgpuMemory)source).Bytes(sourceOffset, count));
         }
     }
 

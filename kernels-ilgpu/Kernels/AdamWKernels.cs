@@ -25,20 +25,20 @@ public static class AdamWKernels
             return;
         }
 
+        (ArrayView<float> parameter, ArrayView<float> m, ArrayView<float> v) = (arguments.Parameter, arguments.M, arguments.V);
         AdamWFactors factors = arguments.Factors;
         float gradient = arguments.Grad[i] * factors.GradientScale;
-        float m = arguments.M[i];
-        m += (gradient - m) * factors.FirstShare;
-        float v = (arguments.V[i] * factors.Beta2) + (gradient * factors.SecondShare * gradient);
-        arguments.M[i] = m;
-        arguments.V[i] = v;
-        float divisor = (XMath.Sqrt(v) / factors.RootCorrection) + factors.Epsilon;
-        arguments.Parameter[i] = (arguments.Parameter[i] * factors.Decay) - (m * factors.Rate / divisor);
+        float first = m[i] + ((gradient - m[i]) * factors.FirstShare);
+        float second = (v[i] * factors.Beta2) + (gradient * factors.SecondShare * gradient);
+        m[i] = first;
+        v[i] = second;
+        float divisor = (XMath.Sqrt(second) / factors.RootCorrection) + factors.Epsilon;
+        parameter[i] = (parameter[i] * factors.Decay) - (first * factors.Rate / divisor);
     }
 
     private static void RunSumOfSquares(SumOfSquaresArguments arguments)
     {
-        ArrayView<double> sums = SharedMemory.Allocate<double>(SumThreads);
+        ArrayView<double> ofThreads = SharedMemory.Allocate<double>(SumThreads);
         int thread = Group.IdxX;
         int start = Grid.IdxX * SumPiece;
         int end = arguments.Count - start < SumPiece ? arguments.Count : start + SumPiece;
@@ -49,13 +49,13 @@ public static class AdamWKernels
             sum += x * x;
         }
 
-        sums[thread] = sum;
+        ofThreads[thread] = sum;
         Group.Barrier();
         for (int half = SumThreads / 2; half > 0; half >>= 1)
         {
             if (thread < half)
             {
-                sums[thread] += sums[thread + half];
+                ofThreads[thread] += ofThreads[thread + half];
             }
 
             Group.Barrier();
@@ -63,7 +63,8 @@ public static class AdamWKernels
 
         if (thread == 0)
         {
-            arguments.Sums[Grid.IdxX] = sums[0];
+            ArrayView<double> sums = arguments.Sums;
+            sums[Grid.IdxX] = ofThreads[0];
         }
     }
 

@@ -16,12 +16,13 @@ public static class CastKernels
 
     private static void RunPack(PackArguments arguments)
     {
+        ArrayView<uint> y = arguments.Y;
         int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
         if (i < arguments.PaddedRows * arguments.Pitch)
         {
             int row = i / arguments.Pitch;
             int column = 2 * (i - (row * arguments.Pitch));
-            arguments.Y[i] = BFloat16Pair.Pack(Read(arguments, row, column), Read(arguments, row, column + 1));
+            y[i] = BFloat16Pair.Pack(Read(arguments, row, column), Read(arguments, row, column + 1));
         }
     }
 
@@ -45,6 +46,7 @@ public static class CastKernels
     /// <summary>y[r, c] = x[c, r]: a tile of x is [64, 32], read along its rows, turned in shared memory.</summary>
     private static void RunPackTransposed(PackArguments arguments)
     {
+        ArrayView<uint> y = arguments.Y;
         // One more float a row, so that a column lies in 32 different banks.
         ArrayView<float> tile = SharedMemory.Allocate<float>(2 * TileWords * (TileRows + 1));
         int firstWord = Grid.IdxX * TileWords;
@@ -70,7 +72,7 @@ public static class CastKernels
             {
                 float low = tile[(2 * lane * (TileRows + 1)) + i];
                 float high = tile[(((2 * lane) + 1) * (TileRows + 1)) + i];
-                arguments.Y[((firstRow + i) * arguments.Pitch) + firstWord + lane] = BFloat16Pair.Pack(low, high);
+                y[((firstRow + i) * arguments.Pitch) + firstWord + lane] = BFloat16Pair.Pack(low, high);
             }
         }
     }

@@ -53,8 +53,9 @@ public readonly record struct ResultTile(ArrayView<float> Values, int Rows, int 
 
         if (row < Rows && target >= 0 && target < Columns)
         {
+            ArrayView<float> values = Values;
             int at = (row * Columns) + target;
-            Values[at] = Accumulate != 0 ? Values[at] + sum : sum;
+            values[at] = Accumulate != 0 ? values[at] + sum : sum;
         }
     }
 }

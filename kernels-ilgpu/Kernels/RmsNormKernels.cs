@@ -17,6 +17,7 @@ public static class RmsNormKernels
 
     private static void RunForward(ForwardArguments arguments)
     {
+        ArrayView<float> y = arguments.Y;
         ArrayView<float> scratch = SharedMemory.Allocate<float>(GroupReduction.ScratchLength);
         int start = Grid.IdxX * arguments.Width;
         float squares = 0f;
@@ -30,17 +31,19 @@ public static class RmsNormKernels
         float rstd = 1f / XMath.Sqrt(mean + arguments.Epsilon);
         for (int i = Group.IdxX; i < arguments.Width; i += Group.DimX)
         {
-            arguments.Y[start + i] = arguments.Weight[i] * (arguments.X[start + i] * rstd);
+            y[start + i] = arguments.Weight[i] * (arguments.X[start + i] * rstd);
         }
 
         if (Group.IdxX == 0)
         {
-            arguments.Rstd[Grid.IdxX] = rstd;
+            ArrayView<float> kept = arguments.Rstd;
+            kept[Grid.IdxX] = rstd;
         }
     }
 
     private static void RunInputGradient(InputGradientArguments arguments)
     {
+        ArrayView<float> dx = arguments.Dx;
         ArrayView<float> scratch = SharedMemory.Allocate<float>(GroupReduction.ScratchLength);
         int start = Grid.IdxX * arguments.Width;
         float dot = 0f;
@@ -53,12 +56,13 @@ public static class RmsNormKernels
         float share = GroupReduction.Sum(dot, scratch) / arguments.Width * rstd * rstd;
         for (int i = Group.IdxX; i < arguments.Width; i += Group.DimX)
         {
-            arguments.Dx[start + i] += rstd * ((arguments.Dy[start + i] * arguments.Weight[i]) - (arguments.X[start + i] * share));
+            dx[start + i] += rstd * ((arguments.Dy[start + i] * arguments.Weight[i]) - (arguments.X[start + i] * share));
         }
     }
 
     private static void RunWeightGradient(WeightGradientArguments arguments)
     {
+        ArrayView<float> dWeight = arguments.DWeight;
         int column = (Grid.IdxX * Group.DimX) + Group.IdxX;
         if (column < arguments.Width)
         {
@@ -69,7 +73,7 @@ public static class RmsNormKernels
                 sum += arguments.Dy[at] * arguments.X[at] * arguments.Rstd[row];
             }
 
-            arguments.DWeight[column] += sum;
+            dWeight[column] += sum;
         }
     }
 

@@ -10,6 +10,7 @@ public static class RotaryEmbeddingKernels
 
     private static void RunTurn(TurnArguments arguments)
     {
+        ArrayView<float> y = arguments.Y;
         int pair = (Grid.IdxX * Group.DimX) + Group.IdxX;
         if (pair >= arguments.Pairs)
         {
@@ -28,12 +29,12 @@ public static class RotaryEmbeddingKernels
         float high = (second * cosine) + (first * sine);
         if (arguments.Target == TargetMode.Add)
         {
-            low += arguments.Y[at];
-            high += arguments.Y[at + arguments.Half];
+            low += y[at];
+            high += y[at + arguments.Half];
         }
 
-        arguments.Y[at] = low;
-        arguments.Y[at + arguments.Half] = high;
+        y[at] = low;
+        y[at + arguments.Half] = high;
     }
 
     /// <summary>What <see cref="Turn"/> is given: X and Y are [tokens, Heads, 2 · Half], the table [positions, Half].</summary>

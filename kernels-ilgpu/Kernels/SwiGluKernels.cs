@@ -14,16 +14,19 @@ public static class SwiGluKernels
 
     private static void RunForward(ForwardArguments arguments)
     {
+        ArrayView<float> y = arguments.Y;
         int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
         if (i < arguments.Count)
         {
             float gate = arguments.Gate[i];
-            arguments.Y[i] = gate / (1f + XMath.Exp(-gate)) * arguments.Up[i];
+            y[i] = gate / (1f + XMath.Exp(-gate)) * arguments.Up[i];
         }
     }
 
     private static void RunBackward(BackwardArguments arguments)
     {
+        ArrayView<float> dGate = arguments.DGate;
+        ArrayView<float> dUp = arguments.DUp;
         int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
         if (i >= arguments.Count)
         {
@@ -33,16 +36,16 @@ public static class SwiGluKernels
         float gate = arguments.Gate[i];
         float dy = arguments.Dy[i];
         float sigmoid = 1f / (1f + XMath.Exp(-gate));
-        float dGate = dy * arguments.Up[i] * sigmoid * (1f + (gate * (1f - sigmoid)));
-        float dUp = dy * gate * sigmoid;
+        float ofGate = dy * arguments.Up[i] * sigmoid * (1f + (gate * (1f - sigmoid)));
+        float ofUp = dy * gate * sigmoid;
         if (arguments.GateTarget != TargetMode.None)
         {
-            arguments.DGate[i] = arguments.GateTarget == TargetMode.Add ? arguments.DGate[i] + dGate : dGate;
+            dGate[i] = arguments.GateTarget == TargetMode.Add ? dGate[i] + ofGate : ofGate;
         }
 
         if (arguments.UpTarget != TargetMode.None)
         {
-            arguments.DUp[i] = arguments.UpTarget == TargetMode.Add ? arguments.DUp[i] + dUp : dUp;
+            dUp[i] = arguments.UpTarget == TargetMode.Add ? dUp[i] + ofUp : ofUp;
         }
     }
 

@@ -43,29 +43,36 @@ public static class IntrinsicKernels
         Group.Barrier();
     }
 
-    private static void Store(ProductArguments arguments, int lane, Float4 c) => arguments.C[lane] = c;
+    private static void Store(ProductArguments arguments, int lane, Float4 c)
+    {
+        ArrayView<Float4> all = arguments.C;
+        all[lane] = c;
+    }
 
     private static void RunBytes(WordArguments arguments)
     {
+        ArrayView<Float4> y = arguments.Y;
         int i = Group.IdxX;
         uint even = QuantizedCodes.EvenNibbles(arguments.X[i]);
         uint odd = QuantizedCodes.OddNibbles(arguments.X[i]);
-        arguments.Y[2 * i] = new Float4(
+        y[2 * i] = new Float4(
             QuantizedCodes.Biased0(even), QuantizedCodes.Biased1(even), QuantizedCodes.Biased2(even), QuantizedCodes.Biased3(even));
-        arguments.Y[(2 * i) + 1] = new Float4(
+        y[(2 * i) + 1] = new Float4(
             QuantizedCodes.Biased0(odd), QuantizedCodes.Biased1(odd), QuantizedCodes.Biased2(odd), QuantizedCodes.Biased3(odd));
     }
 
     private static void RunPack(PackArguments arguments)
     {
+        ArrayView<float> y = arguments.Y;
         int i = Group.IdxX;
         uint pair = BFloat16Pair.Pack(arguments.X[2 * i], arguments.X[(2 * i) + 1]);
-        arguments.Y[2 * i] = BFloat16Pair.Low(pair);
-        arguments.Y[(2 * i) + 1] = BFloat16Pair.High(pair);
+        y[2 * i] = BFloat16Pair.Low(pair);
+        y[(2 * i) + 1] = BFloat16Pair.High(pair);
     }
 
     private static void RunCopy(CopyArguments arguments)
     {
+        ArrayView<ulong> y = arguments.Y;
         ArrayView<uint> words = SharedMemory.Allocate<uint>(32);
         ArrayView<ulong> doubles = SharedMemory.Allocate<ulong>(32);
         int i = Group.IdxX;
@@ -78,14 +85,15 @@ public static class IntrinsicKernels
         uint word = words[i];
         AsyncCopy.Wait(0);
         Group.Barrier();
-        arguments.Y[i] = doubles[i] + word;
+        y[i] = doubles[i] + word;
     }
 
     private static void RunReduce(PackArguments arguments)
     {
+        ArrayView<float> y = arguments.Y;
         int i = Group.IdxX;
-        arguments.Y[2 * i] = WarpReduction.Sum(arguments.X[i]);
-        arguments.Y[(2 * i) + 1] = WarpReduction.Max(arguments.X[i]);
+        y[2 * i] = WarpReduction.Sum(arguments.X[i]);
+        y[(2 * i) + 1] = WarpReduction.Max(arguments.X[i]);
     }
 
     public readonly record struct ProductArguments(ArrayView<Word4> A, ArrayView<Word4> B, ArrayView<Float4> C);
