@@ -25,6 +25,15 @@ public readonly struct Codes4 : ICodeFormat
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Word4 Last(Word4 half, float scale, float offset) => Eight(half.Y, scale, offset);
 
+    /// <inheritdoc/>
+    public static int Code(ArrayView<Word4> codes, int piece, int index)
+    {
+        Word4 all = codes[piece];
+        uint low = index < 8 ? all.X : all.Y;
+        uint high = index < 24 ? all.Z : all.W;
+        return (int)(((index < 16 ? low : high) >> (4 * (index & 7))) & 15u);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Word4 Eight(uint codes, float scale, float offset)
     {

@@ -21,6 +21,16 @@ public readonly struct Codes8 : ICodeFormat
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Word4 Last(Word4 half, float scale, float offset) => Eight(half.Z, half.W, scale, offset);
 
+    /// <inheritdoc/>
+    public static int Code(ArrayView<Word4> codes, int piece, int index)
+    {
+        Word4 all = codes[(2 * piece) + (index >> 4)];
+        int word = (index >> 2) & 3;
+        uint low = word == 0 ? all.X : all.Y;
+        uint high = word == 2 ? all.Z : all.W;
+        return (int)(((word < 2 ? low : high) >> (8 * (index & 3))) & 255u);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Word4 Eight(uint low, uint high, float scale, float offset) => new(
         BFloat16Pair.Pack((QuantizedCodes.Biased0(low) - offset) * scale, (QuantizedCodes.Biased1(low) - offset) * scale),

@@ -20,4 +20,10 @@ public interface ICodeFormat
 
     /// <summary>As <see cref="First"/>, of the last eight.</summary>
     static abstract Word4 Last(Word4 half, float scale, float offset);
+
+    /// <summary>One code of a piece, as a number.</summary>
+    /// <param name="codes">Global.</param>
+    /// <param name="piece">Which one of all.</param>
+    /// <param name="index">0 … 31.</param>
+    static abstract int Code(ArrayView<Word4> codes, int piece, int index);
 }

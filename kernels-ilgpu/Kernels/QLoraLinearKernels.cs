@@ -24,6 +24,18 @@ public static class QLoraLinearKernels
     /// <summary>dx = dy · W + low · factor, codes of 8 bits.</summary>
     public static readonly Kernel<ProductArguments> InputGradient8 = new(RunInputGradient<Codes8>, GemmTile.Threads, minGroups: 2);
 
+    /// <summary>The whole weight as float32 numbers, one a thread: for products in float32.</summary>
+    public static readonly Kernel<DequantizeArguments> Dequantize4 = new(RunDequantize<Codes4>, groupSize: 256);
+
+    /// <summary>As <see cref="Dequantize4"/>, codes of 8 bits.</summary>
+    public static readonly Kernel<DequantizeArguments> Dequantize8 = new(RunDequantize<Codes8>, groupSize: 256);
+
+    /// <summary>y += bias, row by row, one element a thread.</summary>
+    public static readonly Kernel<BiasArguments> Bias = new(RunBias, groupSize: 256);
+
+    /// <summary>dBias += Σ over rows of dy, one column a thread.</summary>
+    public static readonly Kernel<BiasArguments> BiasGradient = new(RunBiasGradient, groupSize: 64);
+
     private const int LeftStages = 3;
     private const int Slots = 2;
 
@@ -207,6 +219,63 @@ public static class QLoraLinearKernels
         int of = (Grid.IdxX * 4) + piece;
         return of < weight.Pieces ? of : weight.Pieces - 1;
     }
+
+    private static void RunDequantize<TFormat>(DequantizeArguments arguments)
+        where TFormat : struct, ICodeFormat
+    {
+        int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
+        QuantizedWeightView weight = arguments.Weight;
+        int row = i / (weight.Pieces * GemmTile.Depth);
+        int column = i - (row * weight.Pieces * GemmTile.Depth);
+        if (row >= arguments.Rows)
+        {
+            return;
+        }
+
+        int piece = column / GemmTile.Depth;
+        int target = arguments.ColumnMap[column];
+        if (target >= 0)
+        {
+            int chunk = ((((row / GemmTile.Size) * weight.Pieces) + piece) * GemmTile.Size) + (row % GemmTile.Size);
+            int place = (weight.PieceGroups[piece] * weight.PaddedRows) + row;
+            float code = TFormat.Code(weight.Codes, chunk, column % GemmTile.Depth) + QuantizedCodes.Bias;
+            ArrayView<float> values = arguments.Values;
+            values[(row * arguments.Columns) + target] = weight.Scales[place] * (code - weight.Offsets[place]);
+        }
+    }
+
+    private static void RunBias(BiasArguments arguments)
+    {
+        int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
+        if (i < arguments.Rows * arguments.Columns)
+        {
+            ArrayView<float> y = arguments.Y;
+            y[i] += arguments.Bias[i % arguments.Columns];
+        }
+    }
+
+    private static void RunBiasGradient(BiasArguments arguments)
+    {
+        int column = (Grid.IdxX * Group.DimX) + Group.IdxX;
+        if (column < arguments.Columns)
+        {
+            float sum = 0f;
+            for (int row = 0; row < arguments.Rows; row++)
+            {
+                sum += arguments.Y[(row * arguments.Columns) + column];
+            }
+
+            ArrayView<float> bias = arguments.Bias;
+            bias[column] += sum;
+        }
+    }
+
+    /// <summary>What the whole dequantisation is given: Values is [Rows, Columns].</summary>
+    public readonly record struct DequantizeArguments(
+        QuantizedWeightView Weight, ArrayView<int> ColumnMap, int Rows, int Columns, ArrayView<float> Values);
+
+    /// <summary>What the kernels of the bias are given: Y is [Rows, Columns], or its gradient, which is only read.</summary>
+    public readonly record struct BiasArguments(ArrayView<float> Bias, int Rows, int Columns, ArrayView<float> Y);
 
     /// <summary>What the products are given.</summary>
     /// <param name="X">[rows, Pitch] in chunks: activations in the order of the weight's pieces, or gradients of outputs.</param>

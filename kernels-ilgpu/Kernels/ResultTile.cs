@@ -7,10 +7,11 @@ namespace PureQLora.Kernels;
 /// <param name="Values">[rows, columns]</param>
 /// <param name="Rows">Rows.</param>
 /// <param name="Columns">Columns.</param>
+/// <param name="Alpha">Factor of the product.</param>
 /// <param name="Accumulate">Not 0: add to what is there.</param>
 /// <param name="ColumnMap">Column of the matrix for each column of the product, −1 for none; a stand-in unless <paramref name="IsMapped"/>.</param>
 /// <param name="IsMapped">Not 0: the map counts.</param>
-public readonly record struct ResultTile(ArrayView<float> Values, int Rows, int Columns, int Accumulate, ArrayView<int> ColumnMap, int IsMapped)
+public readonly record struct ResultTile(ArrayView<float> Values, int Rows, int Columns, float Alpha, int Accumulate, ArrayView<int> ColumnMap, int IsMapped)
 {
     /// <summary>Stores the thread's share of the tile that starts at a row and a column of the product.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -24,17 +25,27 @@ public readonly record struct ResultTile(ArrayView<float> Values, int Rows, int 
         Store(sums.Rows3, row + 48, column);
     }
 
+    /// <summary>Stores four elements of a row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void Store(RowAccumulators sums, int row, int column)
+    public void Store(Float4 sums, int row, int column)
     {
-        Store(sums.Columns0, row, column);
-        Store(sums.Columns1, row, column + 8);
-        Store(sums.Columns2, row, column + 16);
-        Store(sums.Columns3, row, column + 24);
+        Store(sums.X, row, column);
+        Store(sums.Y, row, column + 1);
+        Store(sums.Z, row, column + 2);
+        Store(sums.W, row, column + 3);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void Store(Float4 sums, int row, int column)
+    private void Store(RowAccumulators sums, int row, int column)
+    {
+        StorePairs(sums.Columns0, row, column);
+        StorePairs(sums.Columns1, row, column + 8);
+        StorePairs(sums.Columns2, row, column + 16);
+        StorePairs(sums.Columns3, row, column + 24);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void StorePairs(Float4 sums, int row, int column)
     {
         Store(sums.X, row, column);
         Store(sums.Y, row, column + 1);
@@ -55,7 +66,7 @@ public readonly record struct ResultTile(ArrayView<float> Values, int Rows, int 
         {
             ArrayView<float> values = Values;
             int at = (row * Columns) + target;
-            values[at] = Accumulate != 0 ? values[at] + sum : sum;
+            values[at] = Accumulate != 0 ? values[at] + (Alpha * sum) : Alpha * sum;
         }
     }
 }

@@ -24,7 +24,7 @@ public sealed class QLoraLinearKernelsTests : KernelTest
     [InlineData(4, 32, true, 7, 40, 128, 40, false)]
     [InlineData(8, 32, false, 5, 130, 96, 4, true)]
 #endif
-    public void QuantizedProduct_GivenAnyFormat_ShouldMatchFloat64(
+    public void QLoraProduct_GivenAnyFormat_ShouldMatchFloat64(
         int bits, int groupSize, bool actOrder, int rows, int outDim, int inDim, int rank, bool transpose)
     {
         using QuantizedMatrix weight = Weight(bits, groupSize, actOrder, outDim, inDim);
@@ -34,9 +34,18 @@ public sealed class QLoraLinearKernelsTests : KernelTest
         Tensor? factor = rank > 0 ? Host(transpose ? new(outDim, rank) : new(rank, inDim), 3) : null;
         Tensor y = Unwritten(new(rows, columns));
 
-        Gpu.QuantizedProduct(Device(x), weight, transpose, low is null ? null : Device(low), factor is null ? null : Device(factor), accumulate: false, y);
+        WeightMatrix matrix = new(weight);
+        if (low is null)
+        {
+            Gpu.WeightMatMul(Device(x), matrix, transpose, accumulate: false, y, Precision.BFloat16);
+        }
+        else
+        {
+            Gpu.QLoraProduct(Device(x), matrix, transpose, Device(low), Device(factor!), accumulate: false, y, Precision.BFloat16);
+        }
+
         float[] first = y.ToArray();
-        Gpu.QuantizedProduct(Device(x), weight, transpose, null, null, accumulate: true, y);
+        Gpu.WeightMatMul(Device(x), matrix, transpose, accumulate: true, y, Precision.BFloat16);
         float[] second = y.ToArray();
 
         for (int row = 0; row < rows; row++)
@@ -51,6 +60,49 @@ public sealed class QLoraLinearKernelsTests : KernelTest
                 Assert.Equal((2 * plain) + term, second[at], 2e-5 * (1 + magnitude + more));
             }
         }
+    }
+
+    [Theory]
+    [InlineData(4, 20, true, true)]
+    [InlineData(8, 32, false, false)]
+    [InlineData(3, 24, true, false)]
+    public void QLoraProduct_GivenFloat32_ShouldMatchTheCpu(int bits, int groupSize, bool actOrder, bool transpose)
+    {
+        using QuantizedMatrix weight = Weight(bits, groupSize, actOrder, 9, 70);
+        (Tensor x, Tensor low) = (Host(new(3, transpose ? 70 : 9), 1), Host(new(3, 2), 2));
+        (Tensor factor, Tensor y) = (Host(transpose ? new(9, 2) : new(2, 70), 3), Host(new(3, transpose ? 9 : 70), 4));
+        Tensor gpuY = Device(y);
+        Cpu.QLoraProduct(x, new WeightMatrix(weight), transpose, low, factor, accumulate: true, y, Precision.Float32);
+
+        Gpu.QLoraProduct(Device(x), new WeightMatrix(weight), transpose, Device(low), Device(factor), accumulate: true, gpuY, Precision.Float32);
+
+        Close(y, gpuY, 3e-5);
+    }
+
+    [Fact]
+    public void LinearBias_GivenRows_ShouldMatchTheCpu()
+    {
+        (Tensor bias, Tensor y, Tensor dBias) = (Host(new(70), 1), Host(new(5, 70), 2), Host(new(70), 3));
+        (Tensor gpuY, Tensor gpuDBias) = (Device(y), Device(dBias));
+        Cpu.LinearBias(bias, y);
+        Cpu.LinearBiasBackward(y, dBias);
+
+        Gpu.LinearBias(Device(bias), gpuY);
+        Gpu.LinearBiasBackward(gpuY, gpuDBias);
+
+        Close(y, gpuY);
+        Close(dBias, gpuDBias);
+    }
+
+    [Fact]
+    public void WeightMatMul_GivenInt8Activations_ShouldSayWhatThereIs()
+    {
+        using QuantizedMatrix weight = Weight(4, 32, false, 8, 64);
+        Tensor x = Device(Host(new(1, 64), 1));
+
+        ArgumentException error = Assert.Throws<ArgumentException>(() => Gpu.WeightMatMul(x, new WeightMatrix(weight), true, false, Unwritten(new(1, 8)), Precision.Int8));
+
+        Assert.Contains("bfloat16", error.Message, StringComparison.Ordinal);
     }
 
     private static (double Sum, double Magnitude) Dot(int count, Func<int, float> left, Func<int, float> right)
