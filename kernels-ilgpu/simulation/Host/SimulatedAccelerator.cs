@@ -1,4 +1,5 @@
 using ILGPU;
+using PureQLora.Kernels.Simulation.Coroutines;
 using PureQLora.Kernels.Simulation.Engine;
 
 namespace PureQLora.Kernels.Simulation;
@@ -54,7 +55,7 @@ public sealed class SimulatedAccelerator : IDisposable
     public LaunchReport Launch<TArguments>(Action<TArguments> kernel, KernelConfig config, TArguments arguments)
     {
         ArgumentNullException.ThrowIfNull(kernel);
-        return Launch(NameOf(kernel), config, () => kernel(arguments));
+        return Launch(NameOf(kernel), config, () => kernel(arguments), Program(kernel, arguments!));
     }
 
     /// <summary>Runs a kernel of any arguments.</summary>
@@ -66,7 +67,7 @@ public sealed class SimulatedAccelerator : IDisposable
     {
         ArgumentNullException.ThrowIfNull(kernel);
         System.Reflection.MethodInvoker invoker = System.Reflection.MethodInvoker.Create(kernel.Method);
-        return Launch(NameOf(kernel), config, () => invoker.Invoke(kernel.Target, arguments.AsSpan()!));
+        return Launch(NameOf(kernel), config, () => invoker.Invoke(kernel.Target, arguments.AsSpan()!), Program(kernel, arguments));
     }
 
     /// <summary>Runs a kernel without groups: one thread for every index.</summary>
@@ -92,29 +93,7 @@ public sealed class SimulatedAccelerator : IDisposable
     /// <param name="config">Groups and threads.</param>
     /// <param name="body">Calls the kernel with its arguments.</param>
     /// <inheritdoc cref="Launch{TArguments}"/>
-    public LaunchReport Launch(string name, KernelConfig config, Action body)
-    {
-        CheckConfig(config);
-        Engine.Launch launch = new(name, body, config, _nextSerial, _options, _workers);
-        Random? random = _options.Seed is { } seed ? new Random(seed) : null;
-        GroupRun group = new(launch);
-        long sharedBytes;
-        try
-        {
-            for (int i = 0; i < config.GridDim.Size; i++)
-            {
-                group.Run(_nextSerial++, random);
-            }
-        }
-        finally
-        {
-            sharedBytes = group.Shared.ByteLength;
-            group.Shared.Free();
-        }
-
-        LastReport = new LaunchReport(launch, sharedBytes);
-        return launch.Faults.Faults.Count == 0 ? LastReport : throw new KernelFaultException(launch.Faults.Faults, LastReport);
-    }
+    public LaunchReport Launch(string name, KernelConfig config, Action body) => Launch(name, config, body, program: null);
 
     /// <summary>Ends the device and gives all its memory back.</summary>
     public void Dispose()
@@ -124,6 +103,24 @@ public sealed class SimulatedAccelerator : IDisposable
     }
 
     private static string NameOf(Delegate kernel) => $"{kernel.Method.DeclaringType?.Name}.{kernel.Method.Name}";
+
+    private CoroutineProgram? Program(Delegate kernel, params object[] arguments) =>
+        _options.UseSystemThreads ? null : CoroutineProgram.Create(kernel, arguments);
+
+    private LaunchReport Launch(string name, KernelConfig config, Action body, CoroutineProgram? program)
+    {
+        CheckConfig(config);
+        Engine.Launch launch = new(name, body, program, config, _nextSerial, _options, _workers);
+        Random? random = _options.Seed is { } seed ? new Random(seed) : null;
+        using GroupRun group = new(launch);
+        for (int i = 0; i < config.GridDim.Size; i++)
+        {
+            group.Run(_nextSerial++, random);
+        }
+
+        LastReport = new LaunchReport(launch, group.Shared.ByteLength);
+        return launch.Faults.Faults.Count == 0 ? LastReport : throw new KernelFaultException(launch.Faults.Faults, LastReport);
+    }
 
     private string NameOf<T>(string? name, long length) => $"global {name ?? $"buffer {_buffers.Count}"} ({typeof(T).Name}[{length}])";
 
