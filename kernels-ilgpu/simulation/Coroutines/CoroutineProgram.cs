@@ -10,7 +10,7 @@ internal sealed class CoroutineProgram
     // Kernels are compiled once for all accelerators: the same few are launched again and again.
     private static readonly Lock CompilerLock = new();
     private static readonly CoroutineCompiler Compiler = new();
-    private static readonly Dictionary<MethodInfo, (Coroutine Coroutine, Func<nint, bool> Enter)?> Kernels = [];
+    private static readonly Dictionary<MethodInfo, CompiledKernel> Kernels = [];
     private static readonly MethodInfo WriteArgument = typeof(CoroutineProgram).GetMethod(nameof(Write), BindingFlags.NonPublic | BindingFlags.Static)!;
 
     private readonly Func<nint, bool> _enter;
@@ -22,31 +22,41 @@ internal sealed class CoroutineProgram
     public int StackSize { get; }
 
     /// <summary>The program of a launch; null for kernels that never wait, and for those that cannot be coroutines.</summary>
-    public static CoroutineProgram? Create(Delegate kernel, object[] arguments)
+    /// <param name="kernel">The kernel.</param>
+    /// <param name="arguments">Of exactly the types of its parameters.</param>
+    /// <param name="obstacle">Why a kernel that waits cannot be one; null if it can, or never waits.</param>
+    public static CoroutineProgram? Create(Delegate kernel, object[] arguments, out string? obstacle)
     {
-        (Coroutine Coroutine, Func<nint, bool> Enter)? compiled;
+        CompiledKernel? compiled;
         lock (CompilerLock)
         {
             if (!Kernels.TryGetValue(kernel.Method, out compiled))
             {
-                compiled = kernel.Target is null ? Compile(kernel.Method) : null;
+                compiled = Compile(kernel.Method);
                 Kernels.Add(kernel.Method, compiled);
             }
         }
 
-        if (compiled is not { } program || arguments.Length != program.Coroutine.Arguments.Length)
+        obstacle = compiled.Obstacle;
+        if (compiled.Coroutine is not { } coroutine)
         {
             return null;
         }
 
-        byte[] frame = new byte[program.Coroutine.FrameSize];
+        if (kernel.Target is not null)
+        {
+            obstacle = "It belongs to an object, as a lambda does; only a static method can be followed.";
+            return null;
+        }
+
+        byte[] frame = new byte[coroutine.FrameSize];
         for (int i = 0; i < arguments.Length; i++)
         {
-            Slot slot = program.Coroutine.Arguments[i];
+            Slot slot = coroutine.Arguments[i];
             WriteArgument.MakeGenericMethod(slot.Type).Invoke(null, [frame, slot.Offset, arguments[i]]);
         }
 
-        return new CoroutineProgram(program.Enter, program.Coroutine.StackSize, frame);
+        return new CoroutineProgram(compiled.Enter!, coroutine.StackSize, frame);
     }
 
     /// <summary>Lets a thread begin at the first instruction.</summary>
@@ -55,23 +65,25 @@ internal sealed class CoroutineProgram
     /// <summary>Lets a thread go on; whether it has come to the kernel's end.</summary>
     public bool Run(nint stack) => _enter(stack);
 
-    private static (Coroutine Coroutine, Func<nint, bool> Enter)? Compile(MethodInfo kernel)
+    private static CompiledKernel Compile(MethodInfo kernel)
     {
         try
         {
             if (!Compiler.Waits(kernel))
             {
-                return null;
+                return new CompiledKernel(null, null, Obstacle: null);
             }
 
             Coroutine coroutine = Compiler.Compile(kernel);
-            return (coroutine, coroutine.Method.CreateDelegate<Func<nint, bool>>());
+            return new CompiledKernel(coroutine, coroutine.Method.CreateDelegate<Func<nint, bool>>(), Obstacle: null);
         }
-        catch (UnfollowableException)
+        catch (UnfollowableException exception)
         {
-            return null;
+            return new CompiledKernel(null, null, exception.Message);
         }
     }
 
     private static void Write<T>(byte[] frame, int offset, object value) => Unsafe.WriteUnaligned(ref frame[offset], (T)value);
+
+    private sealed record CompiledKernel(Coroutine? Coroutine, Func<nint, bool>? Enter, string? Obstacle);
 }

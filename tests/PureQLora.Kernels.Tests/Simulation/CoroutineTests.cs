@@ -39,10 +39,10 @@ public sealed class CoroutineTests
     {
         using SimulatedAccelerator accelerator = new();
         SimulatedBuffer<int> y = accelerator.Allocate<int>(32);
-        Assert.NotNull(CoroutineProgram.Create((Action<ArrayView<int>, int>)WindingKernels.Branches, [y.View, mode]));
 
-        accelerator.Launch(WindingKernels.Branches, new KernelConfig(1, 32), y.View, mode);
+        LaunchReport report = accelerator.Launch(WindingKernels.Branches, new KernelConfig(1, 32), y.View, mode);
 
+        Assert.Null(report.WhySystemThreads);
         Assert.All(y.ToArray(), value => Assert.Equal(expected, value));
     }
 
@@ -76,16 +76,16 @@ public sealed class CoroutineTests
     {
         using SimulatedAccelerator accelerator = new();
         SimulatedBuffer<int> y = accelerator.Allocate<int>(32);
-        Assert.Null(CoroutineProgram.Create((Action<ArrayView<int>>)WindingKernels.Tries, [y.View]));
 
-        accelerator.Launch(WindingKernels.Tries, new KernelConfig(1, 32), y.View);
+        LaunchReport report = accelerator.Launch(WindingKernels.Tries, new KernelConfig(1, 32), y.View);
 
+        Assert.Equal("Tries has a try block.", report.WhySystemThreads);
         Assert.All(y.ToArray(), value => Assert.Equal(1, value));
     }
 
     private static Action<T> Followed<T>(Action<T> kernel, T arguments)
     {
-        Assert.NotNull(CoroutineProgram.Create(kernel, [arguments!]));
+        Assert.NotNull(CoroutineProgram.Create(kernel, [arguments!], out _));
         return kernel;
     }
 
