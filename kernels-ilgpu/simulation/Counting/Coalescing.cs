@@ -12,7 +12,15 @@ internal static class Coalescing
     {
         Span<int> sorted = stackalloc int[offsets.Length];
         offsets.CopyTo(sorted);
-        sorted.Sort();
+        for (int i = 1; i < sorted.Length; i++)
+        {
+            if (sorted[i] < sorted[i - 1])
+            {
+                sorted.Sort();
+                break;
+            }
+        }
+
         int sectors = 0;
         int bytes = 0;
         int lastSector = -1;

@@ -36,16 +36,21 @@ internal sealed class LaunchCounters
         SharedAtomics += space == MemorySpace.Shared ? 1 : 0;
     }
 
-    /// <summary>Counts an instruction of a warp.</summary>
+    /// <summary>What an instruction of a warp costs.</summary>
     /// <param name="stream">What it does.</param>
     /// <param name="offsets">Of every lane the byte, -1 for none.</param>
-    public void Count(in AccessStream stream, ReadOnlySpan<int> offsets)
+    public static AccessCounters Count(in AccessStream stream, ReadOnlySpan<int> offsets)
     {
-        MemorySpace space = stream.Region.Space;
-        (int transactions, int ideal) = space == MemorySpace.Global
+        (int transactions, int ideal) = stream.Region.Space == MemorySpace.Global
             ? Coalescing.Sectors(offsets, stream.Size)
             : BankConflicts.Wavefronts(offsets, stream.Size);
-        var key = (stream.Site, space, stream.IsStore);
-        _sites[key] = _sites.GetValueOrDefault(key) + new AccessCounters(1, transactions, ideal);
+        return new AccessCounters(1, transactions, ideal);
+    }
+
+    /// <summary>Adds what was counted.</summary>
+    public void Add(in AccessStream stream, AccessCounters counters)
+    {
+        var key = (stream.Site, stream.Region.Space, stream.IsStore);
+        _sites[key] = _sites.GetValueOrDefault(key) + counters;
     }
 }

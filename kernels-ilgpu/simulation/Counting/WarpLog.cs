@@ -8,14 +8,21 @@ internal sealed class WarpLog
 {
     private readonly Dictionary<AccessStream, Column> _columns = [];
     private readonly List<Column> _used = [];
+    private Column?[] _recent = [];
 
     /// <summary>Notes an access.</summary>
     public void Add(int lane, in AccessStream stream, int offset)
     {
-        if (!_columns.TryGetValue(stream, out Column? column))
+        // Most places in the source do one thing; those are found without hashing.
+        if (stream.Site >= _recent.Length)
         {
-            column = new Column(stream);
-            _columns.Add(stream, column);
+            Array.Resize(ref _recent, Math.Max(stream.Site + 1, _recent.Length * 2));
+        }
+
+        ref Column? column = ref _recent[stream.Site];
+        if (column is null || column.Stream != stream)
+        {
+            column = Find(stream);
         }
 
         if (column.Rows == 0)
@@ -31,15 +38,28 @@ internal sealed class WarpLog
     {
         foreach (Column column in _used)
         {
+            AccessCounters sum = default;
             for (int row = 0; row < column.Rows; row++)
             {
-                counters.Count(column.Stream, column.Row(row));
+                sum += LaunchCounters.Count(column.Stream, column.Row(row));
             }
 
+            counters.Add(column.Stream, sum);
             column.Clear();
         }
 
         _used.Clear();
+    }
+
+    private Column Find(in AccessStream stream)
+    {
+        if (!_columns.TryGetValue(stream, out Column? column))
+        {
+            column = new Column(stream);
+            _columns.Add(stream, column);
+        }
+
+        return column;
     }
 
     private sealed class Column(AccessStream stream)

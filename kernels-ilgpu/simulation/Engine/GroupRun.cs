@@ -1,4 +1,6 @@
+using System.Runtime.InteropServices;
 using ILGPU;
+using PureQLora.Kernels.Simulation.Coroutines;
 
 namespace PureQLora.Kernels.Simulation.Engine;
 
@@ -6,11 +8,12 @@ namespace PureQLora.Kernels.Simulation.Engine;
 /// A group of threads, of which one runs at any moment: the first in the group's order of those that can. Most threads are started, run and
 /// ended on the stack of the one before; a thread needs a stack of its own from when it first waits for others.
 /// </summary>
-internal sealed class GroupRun
+internal sealed class GroupRun : IDisposable
 {
     private readonly SimulatedThread[] _threads;
     private readonly SimulatedThread[] _order;
     private readonly uint[] _ready;
+    private readonly nint _stacks;
     private int _unfinished;
     private bool _isAborted;
 
@@ -35,6 +38,7 @@ internal sealed class GroupRun
         _ready = new uint[Warps.Length];
         Shared = new SharedArrays(launch);
         Meeting = new Meeting(Size);
+        _stacks = launch.Program is { } program ? Marshal.AllocHGlobal(Size * program.StackSize) : 0;
     }
 
     /// <summary>The launch.</summary>
@@ -80,7 +84,14 @@ internal sealed class GroupRun
             thread.Begin();
         }
 
-        Launch.Workers.Launcher.Run(Next()!);
+        if (Launch.Program is { } program)
+        {
+            RunCoroutines(program);
+        }
+        else
+        {
+            Launch.Workers.Launcher.Run(Next()!);
+        }
 
         FlushLogs();
     }
@@ -186,6 +197,28 @@ internal sealed class GroupRun
                 MakeReady(thread);
             }
         }
+    }
+
+    /// <summary>Gives shared memory and stacks back.</summary>
+    public void Dispose()
+    {
+        Shared.Free();
+        Marshal.FreeHGlobal(_stacks);
+    }
+
+    private void RunCoroutines(CoroutineProgram program)
+    {
+        for (SimulatedThread? thread = Next(); thread is not null; thread = Next())
+        {
+            nint stack = _stacks + ((nint)thread.LinearIndex * program.StackSize);
+            if (_isAborted || thread.Run(program, stack))
+            {
+                thread.End();
+                _unfinished--;
+            }
+        }
+
+        SimulatedThread.Leave();
     }
 
     private void MakeReady(SimulatedThread thread)

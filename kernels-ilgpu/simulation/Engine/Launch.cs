@@ -1,16 +1,20 @@
 using ILGPU;
+using PureQLora.Kernels.Simulation.Coroutines;
 using PureQLora.Kernels.Simulation.Counting;
 
 namespace PureQLora.Kernels.Simulation.Engine;
 
 /// <summary>A kernel on its way through all groups.</summary>
-internal sealed class Launch(string kernel, Action body, KernelConfig config, int firstSerial, SimulationOptions options, WorkerPool workers)
+internal sealed class Launch(string kernel, Action body, CoroutineProgram? program, KernelConfig config, int firstSerial, SimulationOptions options, WorkerPool workers)
 {
     /// <summary>Name in messages.</summary>
     public string Kernel { get; } = kernel;
 
     /// <summary>What every thread runs.</summary>
     public Action Body { get; } = body;
+
+    /// <summary>The same as a coroutine; null to run <see cref="Body"/>.</summary>
+    public CoroutineProgram? Program { get; } = program;
 
     /// <summary>Extents.</summary>
     public KernelConfig Config { get; } = config;

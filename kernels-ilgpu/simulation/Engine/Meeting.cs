@@ -53,7 +53,10 @@ internal sealed class Meeting(int memberCount)
         int size = Unsafe.SizeOf<T>();
         if (values.Length < memberCount * size)
         {
-            Array.Resize(ref values, memberCount * size);
+            // Pinned, for a coroutine keeps spans of it where the garbage collector does not look.
+            byte[] larger = GC.AllocateUninitializedArray<byte>(memberCount * size, pinned: true);
+            values.CopyTo(larger, 0);
+            values = larger;
         }
 
         MemoryMarshal.Write(values.AsSpan(member * size), value);

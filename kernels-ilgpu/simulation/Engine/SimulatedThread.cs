@@ -1,4 +1,6 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
+using PureQLora.Kernels.Simulation.Coroutines;
 using PureQLora.Kernels.Simulation.Memory;
 
 namespace PureQLora.Kernels.Simulation.Engine;
@@ -11,6 +13,9 @@ internal sealed partial class SimulatedThread(GroupRun group, WarpRun warp, int 
 
     private readonly List<MemoryRegion> _locals = [];
     private int _sharedAllocations;
+    private int _meetingNumber;
+    private bool _comesBack;
+    private bool _isLeaving;
 
     /// <summary>The simulated thread that runs on this thread of the system.</summary>
     /// <exception cref="InvalidOperationException">There is none.</exception>
@@ -56,11 +61,52 @@ internal sealed partial class SimulatedThread(GroupRun group, WarpRun warp, int 
     /// <summary>No simulated thread runs on this thread of the system any more.</summary>
     public static void Leave() => Running = null;
 
+    /// <summary>
+    /// Whether the running thread, in a coroutine, has to leave it until the others have come to the meeting, and then call again the method
+    /// that it has just called.
+    /// </summary>
+    public static bool MustWait()
+    {
+        SimulatedThread thread = Current;
+        thread._isLeaving = false;
+        return thread.State == ThreadState.Waiting;
+    }
+
     /// <summary>A new group begins.</summary>
     public void Begin()
     {
         State = ThreadState.NotStarted;
-        _sharedAllocations = 0;
+        (_sharedAllocations, _comesBack, _isLeaving) = (0, false, false);
+    }
+
+    /// <summary>Runs the thread as a coroutine until it has to wait, or to its end; true if that is reached.</summary>
+    [SuppressMessage("Design", "CA1031", Justification = "Whatever a kernel throws becomes a fault of the launch.")]
+    public bool Run(CoroutineProgram program, nint stack)
+    {
+        Running = this;
+        if (State == ThreadState.NotStarted)
+        {
+            program.Begin(stack);
+            State = ThreadState.Ready;
+        }
+        else
+        {
+            _comesBack = true;
+        }
+
+        try
+        {
+            bool hasEnded = program.Run(stack);
+            ThrowIfLeaving();
+            return hasEnded;
+        }
+        catch (Exception exception)
+        {
+            State = ThreadState.Ready;
+            ReportException(exception);
+            Group.Abort();
+            return true;
+        }
     }
 
     /// <summary>The thread begins, on the stack of a worker.</summary>
@@ -90,7 +136,7 @@ internal sealed partial class SimulatedThread(GroupRun group, WarpRun warp, int 
         where T : unmanaged
     {
         CheckSource(source, Group.Size);
-        Group.Meeting.Leave(LinearIndex, value);
+        LeaveValue(Group.Meeting, LinearIndex, value);
         int number = Meet(Group.Meeting, MeetingKind.GroupBroadcast, warp: null, predicate: false, ordersMemory: true, Site(file, line));
         return Group.Meeting.Values<T>(number)[source];
     }
@@ -111,7 +157,7 @@ internal sealed partial class SimulatedThread(GroupRun group, WarpRun warp, int 
     public ReadOnlySpan<T> Exchange<T>(T value, MeetingKind kind, string file, int line)
         where T : unmanaged
     {
-        Warp.Meeting.Leave(Lane, value);
+        LeaveValue(Warp.Meeting, Lane, value);
         int number = Meet(Warp.Meeting, kind, Warp, predicate: false, ordersMemory: false, Site(file, line));
         return Warp.Meeting.Values<T>(number);
     }
@@ -124,20 +170,53 @@ internal sealed partial class SimulatedThread(GroupRun group, WarpRun warp, int 
         }
     }
 
-    /// <summary>Waits until all are there; the meeting's number.</summary>
+    private void LeaveValue<T>(Meeting meeting, int member, T value)
+        where T : unmanaged
+    {
+        if (!_comesBack)
+        {
+            meeting.Leave(member, value);
+        }
+    }
+
+    /// <summary>Waits until all are there; the meeting's number. A coroutine does not wait here: see <see cref="MustWait"/>.</summary>
     private int Meet(Meeting meeting, MeetingKind kind, WarpRun? warp, bool predicate, bool ordersMemory, int site)
     {
-        int number = meeting.Number;
+        if (_comesBack)
+        {
+            _comesBack = false;
+            return _meetingNumber;
+        }
+
+        ThrowIfLeaving();
+        _meetingNumber = meeting.Number;
         if (meeting.Arrive(kind, site, predicate))
         {
             Group.Launch.Counters.CountMeeting(kind);
             Group.Release(warp, this, ordersMemory);
-            return number;
+            return _meetingNumber;
         }
 
         (State, WaitsAt, WaitSite) = (ThreadState.Waiting, kind, site);
-        Group.Wait(this);
-        return number;
+        if (Group.Launch.Program is null)
+        {
+            Group.Wait(this);
+        }
+        else
+        {
+            _isLeaving = true;
+        }
+
+        return _meetingNumber;
+    }
+
+    private void ThrowIfLeaving()
+    {
+        if (_isLeaving)
+        {
+            throw new InvalidOperationException(
+                $"The kernel waits at {WaitsAt} where it cannot be followed, as in a delegate; launch it with SimulationOptions.UseSystemThreads.");
+        }
     }
 
     private int Site(string file, int line) => Group.Launch.Sites.NumberOf(file, line);

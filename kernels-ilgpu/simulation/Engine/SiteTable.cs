@@ -3,20 +3,22 @@ namespace PureQLora.Kernels.Simulation.Engine;
 /// <summary>Numbers for places in the source.</summary>
 internal sealed class SiteTable
 {
-    private readonly Dictionary<(string File, int Line), int> _numbers = new(ByReference.Instance);
-    private readonly List<(string File, int Line)> _sites = [];
+    private const int RecentCount = 256;
 
-    /// <summary>The number of a place.</summary>
+    private readonly Dictionary<(string File, int Line), int> _numbers = [];
+    private readonly List<(string File, int Line)> _sites = [];
+    private readonly (string File, int Line, int Number)[] _recent = new (string, int, int)[RecentCount];
+
+    /// <summary>The number of a place. Every access asks for it, so the last places are looked up without looking into the file's name.</summary>
     public int NumberOf(string file, int line)
     {
-        if (!_numbers.TryGetValue((file, line), out int number))
+        ref (string File, int Line, int Number) recent = ref _recent[line % RecentCount];
+        if (recent.Line != line || !ReferenceEquals(recent.File, file))
         {
-            number = _sites.Count;
-            _sites.Add((file, line));
-            _numbers.Add((file, line), number);
+            recent = (file, line, Find(file, line));
         }
 
-        return number;
+        return recent.Number;
     }
 
     /// <summary>A place in words: file name and line.</summary>
@@ -28,13 +30,15 @@ internal sealed class SiteTable
     /// <summary>The line of a place.</summary>
     public int Line(int number) => _sites[number].Line;
 
-    /// <summary>The compiler gives every use of a file's name the same string, so there is no need to look into it at every access.</summary>
-    private sealed class ByReference : IEqualityComparer<(string File, int Line)>
+    private int Find(string file, int line)
     {
-        public static readonly ByReference Instance = new();
+        if (!_numbers.TryGetValue((file, line), out int number))
+        {
+            number = _sites.Count;
+            _sites.Add((file, line));
+            _numbers.Add((file, line), number);
+        }
 
-        public bool Equals((string File, int Line) x, (string File, int Line) y) => x.Line == y.Line && (ReferenceEquals(x.File, y.File) || x.File == y.File);
-
-        public int GetHashCode((string File, int Line) obj) => (obj.Line * 31) + obj.File.Length;
+        return number;
     }
 }

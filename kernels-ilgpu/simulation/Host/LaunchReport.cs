@@ -7,11 +7,12 @@ namespace PureQLora.Kernels.Simulation;
 /// <summary>What a launch did to memory, and how often its threads met.</summary>
 public sealed class LaunchReport
 {
-    internal LaunchReport(Launch launch, long sharedBytes)
+    internal LaunchReport(Launch launch, long sharedBytes, string? obstacle)
     {
         (Kernel, GridDim, GroupDim, SharedBytes) = (launch.Kernel, launch.Config.GridDim, launch.Config.GroupDim, sharedBytes);
         (GlobalAtomics, SharedAtomics) = (launch.Counters.GlobalAtomics, launch.Counters.SharedAtomics);
         (GroupBarriers, WarpBarriers, Shuffles) = (launch.Counters.GroupBarriers, launch.Counters.WarpBarriers, launch.Counters.Shuffles);
+        WhySystemThreads = GroupBarriers + WarpBarriers + Shuffles > 0 ? obstacle : null;
         Sites =
         [
             .. launch.Counters.Sites
@@ -69,6 +70,12 @@ public sealed class LaunchReport
 
     /// <summary>The accesses by line of the source.</summary>
     public IReadOnlyList<SiteCounters> Sites { get; }
+
+    /// <summary>
+    /// Why the kernel, which waits, was not compiled to a coroutine but ran on threads of the system, far more slowly; null if it was, or
+    /// if it never waits.
+    /// </summary>
+    public string? WhySystemThreads { get; }
 
     /// <summary>A table of everything.</summary>
     public override string ToString()

@@ -1,4 +1,5 @@
 using ILGPU;
+using PureQLora.Kernels.Simulation.Coroutines;
 using PureQLora.Kernels.Simulation.Engine;
 
 namespace PureQLora.Kernels.Simulation;
@@ -54,7 +55,7 @@ public sealed class SimulatedAccelerator : IDisposable
     public LaunchReport Launch<TArguments>(Action<TArguments> kernel, KernelConfig config, TArguments arguments)
     {
         ArgumentNullException.ThrowIfNull(kernel);
-        return Launch(NameOf(kernel), config, () => kernel(arguments));
+        return Launch(kernel, config, () => kernel(arguments), [arguments!]);
     }
 
     /// <summary>Runs a kernel of any arguments.</summary>
@@ -66,7 +67,7 @@ public sealed class SimulatedAccelerator : IDisposable
     {
         ArgumentNullException.ThrowIfNull(kernel);
         System.Reflection.MethodInvoker invoker = System.Reflection.MethodInvoker.Create(kernel.Method);
-        return Launch(NameOf(kernel), config, () => invoker.Invoke(kernel.Target, arguments.AsSpan()!));
+        return Launch(kernel, config, () => invoker.Invoke(kernel.Target, arguments.AsSpan()!), arguments);
     }
 
     /// <summary>Runs a kernel without groups: one thread for every index.</summary>
@@ -92,29 +93,8 @@ public sealed class SimulatedAccelerator : IDisposable
     /// <param name="config">Groups and threads.</param>
     /// <param name="body">Calls the kernel with its arguments.</param>
     /// <inheritdoc cref="Launch{TArguments}"/>
-    public LaunchReport Launch(string name, KernelConfig config, Action body)
-    {
-        CheckConfig(config);
-        Engine.Launch launch = new(name, body, config, _nextSerial, _options, _workers);
-        Random? random = _options.Seed is { } seed ? new Random(seed) : null;
-        GroupRun group = new(launch);
-        long sharedBytes;
-        try
-        {
-            for (int i = 0; i < config.GridDim.Size; i++)
-            {
-                group.Run(_nextSerial++, random);
-            }
-        }
-        finally
-        {
-            sharedBytes = group.Shared.ByteLength;
-            group.Shared.Free();
-        }
-
-        LastReport = new LaunchReport(launch, sharedBytes);
-        return launch.Faults.Faults.Count == 0 ? LastReport : throw new KernelFaultException(launch.Faults.Faults, LastReport);
-    }
+    public LaunchReport Launch(string name, KernelConfig config, Action body) =>
+        Launch(name, config, body, program: null, obstacle: "It is a closure; only a static method can be followed.");
 
     /// <summary>Ends the device and gives all its memory back.</summary>
     public void Dispose()
@@ -124,6 +104,28 @@ public sealed class SimulatedAccelerator : IDisposable
     }
 
     private static string NameOf(Delegate kernel) => $"{kernel.Method.DeclaringType?.Name}.{kernel.Method.Name}";
+
+    private LaunchReport Launch(Delegate kernel, KernelConfig config, Action body, object[] arguments)
+    {
+        string? obstacle = "SimulationOptions.UseSystemThreads asks for it.";
+        CoroutineProgram? program = _options.UseSystemThreads ? null : CoroutineProgram.Create(kernel, arguments, out obstacle);
+        return Launch(NameOf(kernel), config, body, program, obstacle);
+    }
+
+    private LaunchReport Launch(string name, KernelConfig config, Action body, CoroutineProgram? program, string? obstacle)
+    {
+        CheckConfig(config);
+        Engine.Launch launch = new(name, body, program, config, _nextSerial, _options, _workers);
+        Random? random = _options.Seed is { } seed ? new Random(seed) : null;
+        using GroupRun group = new(launch);
+        for (int i = 0; i < config.GridDim.Size; i++)
+        {
+            group.Run(_nextSerial++, random);
+        }
+
+        LastReport = new LaunchReport(launch, group.Shared.ByteLength, obstacle);
+        return launch.Faults.Faults.Count == 0 ? LastReport : throw new KernelFaultException(launch.Faults.Faults, LastReport);
+    }
 
     private string NameOf<T>(string? name, long length) => $"global {name ?? $"buffer {_buffers.Count}"} ({typeof(T).Name}[{length}])";
 

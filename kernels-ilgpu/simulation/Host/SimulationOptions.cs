@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace PureQLora.Kernels.Simulation;
 
 /// <summary>How kernels are run.</summary>
@@ -14,4 +16,10 @@ public sealed record SimulationOptions
 
     /// <summary>Bytes of shared memory that a group may have, static and dynamic; as on compute capability 9.0.</summary>
     public int SharedMemoryPerGroup { get; init; } = 227 * 1024;
+
+    /// <summary>
+    /// Runs kernels as they are, and gives every simulated thread that waits for others a thread of the system: a debugger can then stop in
+    /// them. Else kernels that wait are compiled to coroutines, which is far faster.
+    /// </summary>
+    public bool UseSystemThreads { get; init; } = Debugger.IsAttached;
 }

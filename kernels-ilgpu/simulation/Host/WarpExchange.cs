@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using PureQLora.Kernels.Simulation.Coroutines;
 using PureQLora.Kernels.Simulation.Engine;
 
 namespace PureQLora.Kernels.Simulation;
@@ -14,6 +15,7 @@ public static class WarpExchange
     /// <param name="file">Filled in by the compiler.</param>
     /// <param name="line">Filled in by the compiler.</param>
     /// <returns>Valid until the lane's next shuffle.</returns>
+    [Meets]
     public static ReadOnlySpan<T> All<T>(T value, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
         where T : unmanaged => SimulatedThread.Current.Exchange(value, MeetingKind.Exchange, file, line);
 }

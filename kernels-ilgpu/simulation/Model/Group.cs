@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using PureQLora.Kernels.Simulation.Coroutines;
 using PureQLora.Kernels.Simulation.Engine;
 
 namespace ILGPU;
@@ -42,6 +43,7 @@ public static class Group
     /// <summary>Waits for all threads of the group; what they wrote before is seen by all after.</summary>
     /// <param name="file">Filled in by the compiler.</param>
     /// <param name="line">Filled in by the compiler.</param>
+    [Meets]
     public static void Barrier([CallerFilePath] string file = "", [CallerLineNumber] int line = 0) =>
         SimulatedThread.Current.GroupBarrier(MeetingKind.Barrier, predicate: false, file, line);
 
@@ -49,6 +51,7 @@ public static class Group
     /// <param name="predicate">Of this thread.</param>
     /// <param name="file">Filled in by the compiler.</param>
     /// <param name="line">Filled in by the compiler.</param>
+    [Meets]
     public static int BarrierPopCount(bool predicate, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0) =>
         SimulatedThread.Current.GroupBarrier(MeetingKind.BarrierPopCount, predicate, file, line);
 
@@ -56,6 +59,7 @@ public static class Group
     /// <param name="predicate">Of this thread.</param>
     /// <param name="file">Filled in by the compiler.</param>
     /// <param name="line">Filled in by the compiler.</param>
+    [Meets]
     public static bool BarrierAnd(bool predicate, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
     {
         SimulatedThread thread = SimulatedThread.Current;
@@ -66,6 +70,7 @@ public static class Group
     /// <param name="predicate">Of this thread.</param>
     /// <param name="file">Filled in by the compiler.</param>
     /// <param name="line">Filled in by the compiler.</param>
+    [Meets]
     public static bool BarrierOr(bool predicate, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0) =>
         SimulatedThread.Current.GroupBarrier(MeetingKind.BarrierOr, predicate, file, line) > 0;
 
@@ -75,6 +80,7 @@ public static class Group
     /// <param name="groupIndex">The linear index of the thread whose value all get.</param>
     /// <param name="file">Filled in by the compiler.</param>
     /// <param name="line">Filled in by the compiler.</param>
+    [Meets]
     public static T Broadcast<T>(T value, int groupIndex, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
         where T : unmanaged => SimulatedThread.Current.GroupBroadcast(value, groupIndex, file, line);
 }

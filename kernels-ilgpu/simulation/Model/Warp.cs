@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using PureQLora.Kernels.Simulation.Coroutines;
 using PureQLora.Kernels.Simulation.Engine;
 
 namespace ILGPU;
@@ -27,6 +28,7 @@ public static class Warp
     /// <summary>Waits for all threads of the warp; what they wrote before is seen by all of them after.</summary>
     /// <param name="file">Filled in by the compiler.</param>
     /// <param name="line">Filled in by the compiler.</param>
+    [Meets]
     public static void Barrier([CallerFilePath] string file = "", [CallerLineNumber] int line = 0) =>
         SimulatedThread.Current.WarpBarrier(file, line);
 
@@ -37,6 +39,7 @@ public static class Warp
     /// <param name="width">A power of two: the warp is cut into segments of so many lanes.</param>
     /// <param name="file">Filled in by the compiler.</param>
     /// <param name="line">Filled in by the compiler.</param>
+    [Meets]
     public static T Shuffle<T>(
         T variable, int sourceLane, int width = WarpRun.Size, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
         where T : unmanaged
@@ -53,6 +56,7 @@ public static class Warp
     /// <param name="width">A power of two: the warp is cut into segments of so many lanes.</param>
     /// <param name="file">Filled in by the compiler.</param>
     /// <param name="line">Filled in by the compiler.</param>
+    [Meets]
     public static T ShuffleDown<T>(
         T variable, int delta, int width = WarpRun.Size, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
         where T : unmanaged
@@ -69,6 +73,7 @@ public static class Warp
     /// <param name="width">A power of two: the warp is cut into segments of so many lanes.</param>
     /// <param name="file">Filled in by the compiler.</param>
     /// <param name="line">Filled in by the compiler.</param>
+    [Meets]
     public static T ShuffleUp<T>(
         T variable, int delta, int width = WarpRun.Size, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
         where T : unmanaged
@@ -85,6 +90,7 @@ public static class Warp
     /// <param name="width">A power of two: the warp is cut into segments of so many lanes.</param>
     /// <param name="file">Filled in by the compiler.</param>
     /// <param name="line">Filled in by the compiler.</param>
+    [Meets]
     public static T ShuffleXor<T>(
         T variable, int mask, int width = WarpRun.Size, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
         where T : unmanaged
@@ -101,6 +107,7 @@ public static class Warp
     /// <param name="sourceLane">The lane whose value all get.</param>
     /// <param name="file">Filled in by the compiler.</param>
     /// <param name="line">Filled in by the compiler.</param>
+    [Meets]
     public static T Broadcast<T>(T value, int sourceLane, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
         where T : unmanaged => SimulatedThread.Current.Shuffle(value, sourceLane & (WarpRun.Size - 1), MeetingKind.Broadcast, file, line);
 }

@@ -6,14 +6,15 @@ namespace PureQLora.Kernels.Tests.Simulation;
 /// <summary>Sound kernels compute what they should, whatever the order of their threads, and nothing is found wrong with them.</summary>
 public sealed class ExecutionTests
 {
-    public static TheoryData<int?> Seeds => new() { (int?)null, 1, 2 };
+    /// <summary>Orders of the threads, and both ways of running them.</summary>
+    public static TheoryData<int?, bool> Ways => new() { { null, false }, { 1, false }, { 2, false }, { null, true }, { 1, true } };
 
     [Theory]
-    [MemberData(nameof(Seeds))]
-    public void MatMul_GivenTilesInSharedMemory_ShouldEqualTheSum(int? seed)
+    [MemberData(nameof(Ways))]
+    public void MatMul_GivenTilesInSharedMemory_ShouldEqualTheSum(int? seed, bool useSystemThreads)
     {
         const int N = 16;
-        using SimulatedAccelerator accelerator = new(new SimulationOptions { Seed = seed });
+        using SimulatedAccelerator accelerator = new(new SimulationOptions { Seed = seed, UseSystemThreads = useSystemThreads });
         float[] a = Numbers(N * N, 1);
         float[] b = Numbers(N * N, 2);
         SimulatedBuffer<float> c = accelerator.Allocate<float>(N * N);
@@ -35,10 +36,10 @@ public sealed class ExecutionTests
     }
 
     [Theory]
-    [MemberData(nameof(Seeds))]
-    public void Sum_GivenShufflesAndBarriers_ShouldAddEachGroup(int? seed)
+    [MemberData(nameof(Ways))]
+    public void Sum_GivenShufflesAndBarriers_ShouldAddEachGroup(int? seed, bool useSystemThreads)
     {
-        using SimulatedAccelerator accelerator = new(new SimulationOptions { Seed = seed });
+        using SimulatedAccelerator accelerator = new(new SimulationOptions { Seed = seed, UseSystemThreads = useSystemThreads });
         float[] x = [.. Enumerable.Range(0, 3 * 128).Select(i => (float)i)];
         SimulatedBuffer<float> sums = accelerator.Allocate<float>(3);
 
@@ -50,10 +51,10 @@ public sealed class ExecutionTests
     }
 
     [Theory]
-    [MemberData(nameof(Seeds))]
-    public void Shuffle_GivenEveryKind_ShouldGiveWhatCudaGives(int? seed)
+    [MemberData(nameof(Ways))]
+    public void Shuffle_GivenEveryKind_ShouldGiveWhatCudaGives(int? seed, bool useSystemThreads)
     {
-        using SimulatedAccelerator accelerator = new(new SimulationOptions { Seed = seed });
+        using SimulatedAccelerator accelerator = new(new SimulationOptions { Seed = seed, UseSystemThreads = useSystemThreads });
         SimulatedBuffer<int> result = accelerator.Allocate<int>(64 * 7);
 
         accelerator.Launch(SoundKernels.Shuffles, new KernelConfig(1, 64), result.View);
@@ -72,10 +73,10 @@ public sealed class ExecutionTests
     }
 
     [Theory]
-    [MemberData(nameof(Seeds))]
-    public void Barrier_GivenVotes_ShouldCountThem(int? seed)
+    [MemberData(nameof(Ways))]
+    public void Barrier_GivenVotes_ShouldCountThem(int? seed, bool useSystemThreads)
     {
-        using SimulatedAccelerator accelerator = new(new SimulationOptions { Seed = seed });
+        using SimulatedAccelerator accelerator = new(new SimulationOptions { Seed = seed, UseSystemThreads = useSystemThreads });
         SimulatedBuffer<int> result = accelerator.Allocate<int>(50);
 
         accelerator.Launch(SoundKernels.Votes, new KernelConfig(1, 50), result.View);
@@ -84,10 +85,10 @@ public sealed class ExecutionTests
     }
 
     [Theory]
-    [MemberData(nameof(Seeds))]
-    public void Atomics_GivenDynamicSharedMemory_ShouldCount(int? seed)
+    [MemberData(nameof(Ways))]
+    public void Atomics_GivenDynamicSharedMemory_ShouldCount(int? seed, bool useSystemThreads)
     {
-        using SimulatedAccelerator accelerator = new(new SimulationOptions { Seed = seed });
+        using SimulatedAccelerator accelerator = new(new SimulationOptions { Seed = seed, UseSystemThreads = useSystemThreads });
         int[] x = [.. Enumerable.Range(0, 128).Select(i => i * i % 10)];
         SimulatedBuffer<int> counts = accelerator.Allocate(new int[10]);
         KernelConfig config = new(2, 64, SharedMemoryConfig.RequestDynamic<int>(10));
@@ -112,10 +113,10 @@ public sealed class ExecutionTests
     }
 
     [Theory]
-    [MemberData(nameof(Seeds))]
-    public void AsyncCopy_GivenTwoStages_ShouldBringEveryTile(int? seed)
+    [MemberData(nameof(Ways))]
+    public void AsyncCopy_GivenTwoStages_ShouldBringEveryTile(int? seed, bool useSystemThreads)
     {
-        using SimulatedAccelerator accelerator = new(new SimulationOptions { Seed = seed });
+        using SimulatedAccelerator accelerator = new(new SimulationOptions { Seed = seed, UseSystemThreads = useSystemThreads });
         Quad[] x = [.. Enumerable.Range(0, 3 * 32).Select(i => new Quad(i, 1, 2, 3))];
         SimulatedBuffer<float> y = accelerator.Allocate<float>(32);
 
@@ -162,10 +163,10 @@ public sealed class ExecutionTests
     }
 
     [Theory]
-    [MemberData(nameof(Seeds))]
-    public void Warp_GivenItsBarriers_ShouldSeeWhatItsLanesWrote(int? seed)
+    [MemberData(nameof(Ways))]
+    public void Warp_GivenItsBarriers_ShouldSeeWhatItsLanesWrote(int? seed, bool useSystemThreads)
     {
-        using SimulatedAccelerator accelerator = new(new SimulationOptions { Seed = seed });
+        using SimulatedAccelerator accelerator = new(new SimulationOptions { Seed = seed, UseSystemThreads = useSystemThreads });
         SimulatedBuffer<int> y = accelerator.Allocate<int>(64);
 
         LaunchReport report = accelerator.Launch(SoundKernels.WarpRelay, new KernelConfig(1, 64), y.View);
