@@ -22,7 +22,7 @@ public sealed partial class IlgpuBackend : IDisposable
         _workspace = device.Allocate(1 << 16);
     }
 
-    /// <inheritdoc cref="IMemoryKernels.Allocate"/>
+    /// <inheritdoc/>
     public Storage Allocate(long byteLength) => _device.Allocate(byteLength);
 
     /// <summary>Releases the device.</summary>

@@ -1,5 +1,4 @@
 using ILGPU;
-using ILGPU.Algorithms;
 
 namespace PureQLora.Kernels;
 
@@ -16,13 +15,21 @@ public static class WarpReduction
         return value + Warp.ShuffleXor(value, 1);
     }
 
-    /// <summary>max value.</summary>
+    /// <summary>max value; NaN where any lane has one.</summary>
     public static float Max(float value)
     {
-        value = XMath.Max(value, Warp.ShuffleXor(value, 16));
-        value = XMath.Max(value, Warp.ShuffleXor(value, 8));
-        value = XMath.Max(value, Warp.ShuffleXor(value, 4));
-        value = XMath.Max(value, Warp.ShuffleXor(value, 2));
-        return XMath.Max(value, Warp.ShuffleXor(value, 1));
+        value = Larger(value, Warp.ShuffleXor(value, 16));
+        value = Larger(value, Warp.ShuffleXor(value, 8));
+        value = Larger(value, Warp.ShuffleXor(value, 4));
+        value = Larger(value, Warp.ShuffleXor(value, 2));
+        return Larger(value, Warp.ShuffleXor(value, 1));
+    }
+
+    /// <summary>The larger one; NaN if either is.</summary>
+    public static float Larger(float a, float b)
+    {
+        // A comparison with NaN is false.
+        float larger = a >= b ? a : b;
+        return a + b == a + b ? larger : a + b;
     }
 }
