@@ -69,8 +69,8 @@ public sealed partial class IlgpuBackend : IMatMulKernels
 
     private void MultiplyFloat32(Tensor a, bool transposeA, Tensor b, bool transposeB, int rows, int inner, int columns, ResultTile result)
     {
-        MatMulKernels.FloatOperand left = new(Floats(a), rows, transposeA ? 1 : inner, transposeA ? rows : 1);
-        MatMulKernels.FloatOperand right = new(Floats(b), columns, transposeB ? inner : 1, transposeB ? 1 : columns);
+        MatMulKernels.FloatOperand left = new(Floating(a), rows, transposeA ? 1 : inner, transposeA ? rows : 1);
+        MatMulKernels.FloatOperand right = new(Floating(b), columns, transposeB ? inner : 1, transposeB ? 1 : columns);
         LaunchShape shape = new((columns + MatMulKernels.FloatTile - 1) / MatMulKernels.FloatTile, (rows + MatMulKernels.FloatTile - 1) / MatMulKernels.FloatTile);
         _device.Launch(MatMulKernels.Float32, shape, new MatMulKernels.Float32Arguments(left, right, inner, result));
     }

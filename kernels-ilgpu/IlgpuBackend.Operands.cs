@@ -33,7 +33,7 @@ public sealed partial class IlgpuBackend
     }
 
     /// <summary>x rounded to bfloat16 in the workspace.</summary>
-    /// <param name="x">[rows, columns], or [columns, rows] if transposed; Float32.</param>
+    /// <param name="x">[rows, columns], or [columns, rows] if transposed; any floating type.</param>
     /// <param name="rows">Rows of the operand.</param>
     /// <param name="columns">Columns of x.</param>
     /// <param name="paddedRows">Rows to write, those from rows on with zeros.</param>
@@ -48,7 +48,7 @@ public sealed partial class IlgpuBackend
         _workspaceUsed += bytes;
         bool mapped = map is { IsMapped: true };
         CastKernels.PackArguments arguments = new(
-            Floats(x), rows, columns, mapped ? map!.ColumnMap : _workspace.View<int>(0, 1), mapped ? 1 : 0, paddedRows, pitch, y);
+            Floating(x), rows, columns, mapped ? map!.ColumnMap : _workspace.View<int>(0, 1), mapped ? 1 : 0, paddedRows, pitch, y);
         if (transpose)
         {
             _device.Launch(CastKernels.PackTransposed, new LaunchShape((pitch + 31) / 32, (paddedRows + 31) / 32), arguments);

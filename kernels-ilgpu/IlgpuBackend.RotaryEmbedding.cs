@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using ILGPU;
@@ -26,20 +25,14 @@ public sealed partial class IlgpuBackend : IRotaryEmbeddingKernels
         Turn(dy, positions, table, -1f, dx);
     }
 
-    /// <summary>A kernel cannot throw, and a position out of range would read elsewhere: this waits for the device, and costs tokens · 4 bytes.</summary>
     private static void CheckPositions(Tensor positions, long limit)
     {
-        int count = Count(positions);
-        int[] values = ArrayPool<int>.Shared.Rent(count);
-        Span<int> read = values.AsSpan(0, count);
-        positions.Storage.Read(positions.ByteOffset, MemoryMarshal.AsBytes(read));
-        int token = read.IndexOfAnyExceptInRange(0, (int)Math.Min(int.MaxValue, limit - 1));
-        int position = token < 0 ? 0 : read[token];
-        ArrayPool<int>.Shared.Return(values);
+        int[] values = ReadInts(positions);
+        int token = values.AsSpan().IndexOfAnyExceptInRange(0, (int)Math.Min(int.MaxValue, limit - 1));
         if (token >= 0)
         {
             throw new ArgumentOutOfRangeException(
-                nameof(positions), position, $"Token {token} has position {position}, the rotary table allows 0–{limit - 1}; make a longer table or shorten the sequence.");
+                nameof(positions), values[token], $"Token {token} has position {values[token]}, the rotary table allows 0–{limit - 1}; make a longer table or shorten the sequence.");
         }
     }
 

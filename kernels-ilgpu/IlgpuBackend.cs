@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using ILGPU;
 using PureQLora.Core;
 
@@ -36,6 +37,19 @@ public sealed partial class IlgpuBackend : IDisposable
 
     private static ArrayView<int> Ints(Tensor tensor) => View<int>(tensor, DataType.Int32);
 
+    /// <summary>Numbers of any floating type.</summary>
+    private FloatingView Floating(Tensor tensor)
+    {
+        if (!tensor.DataType.IsFloating())
+        {
+            throw new ArgumentException($"This operation needs floating numbers, the tensor is {tensor}.", nameof(tensor));
+        }
+
+        return tensor.DataType == DataType.Float32
+            ? new FloatingView(Floats(tensor), _workspace.View<ushort>(0, 1), (int)DataType.Float32)
+            : new FloatingView(_workspace.View<float>(0, 1), View<ushort>(tensor, tensor.DataType), (int)tensor.DataType);
+    }
+
     private static ArrayView<T> View<T>(Tensor tensor, DataType expected)
         where T : unmanaged
     {
@@ -49,6 +63,14 @@ public sealed partial class IlgpuBackend : IDisposable
 
     private static DeviceMemory Memory(Tensor tensor) => tensor.Storage as DeviceMemory
         ?? throw new ArgumentException($"{tensor} is in host memory; copy it to the device first.", nameof(tensor));
+
+    /// <summary>Integers of the device, on the host: a kernel cannot throw, and an index out of range would read elsewhere. It waits.</summary>
+    private static int[] ReadInts(Tensor tensor)
+    {
+        int[] values = new int[Count(tensor)];
+        Memory(tensor).Read(tensor.ByteOffset, MemoryMarshal.AsBytes(values.AsSpan()));
+        return values;
+    }
 
     /// <summary>Elements, as kernels count them.</summary>
     private static int Count(Tensor tensor) => tensor.Shape.Count <= int.MaxValue

@@ -1,4 +1,5 @@
 using ILGPU;
+using ILGPU.Algorithms;
 
 namespace PureQLora.Kernels;
 
@@ -28,8 +29,7 @@ public static class WarpReduction
     /// <summary>The larger one; NaN if either is.</summary>
     public static float Larger(float a, float b)
     {
-        // A comparison with NaN is false.
         float larger = a >= b ? a : b;
-        return a + b == a + b ? larger : a + b;
+        return XMath.IsNaN(a) ? a : larger;
     }
 }

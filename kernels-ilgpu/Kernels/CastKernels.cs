@@ -5,11 +5,17 @@ namespace PureQLora.Kernels;
 /// <summary>Activations and factors become operands of the tensor cores: bfloat16, rows padded with zeros to whole steps.</summary>
 public static class CastKernels
 {
-    /// <summary>Two numbers of a float32 matrix a thread, rounded.</summary>
+    /// <summary>Two numbers of a matrix a thread, rounded.</summary>
     public static readonly Kernel<PackArguments> Pack = new(RunPack, groupSize: 256);
 
     /// <summary>As <see cref="Pack"/>, of the transpose; 32 × 64 numbers a group, so that reading and writing go along rows.</summary>
     public static readonly Kernel<PackArguments> PackTransposed = new(RunPackTransposed, groupSize: 256);
+
+    /// <summary>Float32 numbers, one a thread.</summary>
+    public static readonly Kernel<WidenArguments> Widen = new(RunWiden, groupSize: 256);
+
+    /// <summary>Bfloat16 numbers, one a thread.</summary>
+    public static readonly Kernel<NarrowArguments> Narrow = new(RunNarrow, groupSize: 256);
 
     private const int TileRows = 32;
     private const int TileWords = 32;
@@ -37,7 +43,7 @@ public static class CastKernels
         float value = 0f;
         if (row < arguments.Rows && source >= 0 && source < arguments.Columns)
         {
-            value = arguments.X[(row * arguments.Columns) + source];
+            value = arguments.X.Read((row * arguments.Columns) + source);
         }
 
         return value;
@@ -59,7 +65,7 @@ public static class CastKernels
             float value = 0f;
             if (column < arguments.Columns && firstRow + lane < arguments.Rows)
             {
-                value = arguments.X[(column * arguments.Rows) + firstRow + lane];
+                value = arguments.X.Read((column * arguments.Rows) + firstRow + lane);
             }
 
             tile[(i * (TileRows + 1)) + lane] = value;
@@ -77,7 +83,33 @@ public static class CastKernels
         }
     }
 
-    /// <summary>What the kernels are given.</summary>
+    private static void RunWiden(WidenArguments arguments)
+    {
+        int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
+        if (i < arguments.Count)
+        {
+            ArrayView<float> y = arguments.Y;
+            y[i] = arguments.X.Read(i);
+        }
+    }
+
+    private static void RunNarrow(NarrowArguments arguments)
+    {
+        int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
+        if (i < arguments.Count)
+        {
+            ArrayView<ushort> y = arguments.Y;
+            y[i] = (ushort)BFloat16Pair.Pack(arguments.X[i], 0f);
+        }
+    }
+
+    /// <summary>What <see cref="Widen"/> is given.</summary>
+    public readonly record struct WidenArguments(FloatingView X, int Count, ArrayView<float> Y);
+
+    /// <summary>What <see cref="Narrow"/> is given.</summary>
+    public readonly record struct NarrowArguments(ArrayView<float> X, int Count, ArrayView<ushort> Y);
+
+    /// <summary>What the kernels of operands are given.</summary>
     /// <param name="X">[Rows, Columns], or [Columns, Rows] if transposed.</param>
     /// <param name="Rows">Of the operand; further rows are 0.</param>
     /// <param name="Columns">Of the operand before padding; further columns are 0.</param>
@@ -87,5 +119,5 @@ public static class CastKernels
     /// <param name="Pitch">Words of a row of y, two numbers each.</param>
     /// <param name="Y">[PaddedRows, Pitch]</param>
     public readonly record struct PackArguments(
-        ArrayView<float> X, int Rows, int Columns, ArrayView<int> ColumnMap, int IsMapped, int PaddedRows, int Pitch, ArrayView<uint> Y);
+        FloatingView X, int Rows, int Columns, ArrayView<int> ColumnMap, int IsMapped, int PaddedRows, int Pitch, ArrayView<uint> Y);
 }

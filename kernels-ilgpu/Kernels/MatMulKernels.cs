@@ -102,7 +102,7 @@ public static class MatMulKernels
         float value = 0f;
         if (index < operand.Outer && at < inner)
         {
-            value = operand.Values[(index * operand.OuterStride) + (at * operand.InnerStride)];
+            value = operand.Values.Read((index * operand.OuterStride) + (at * operand.InnerStride));
         }
 
         return value;
@@ -117,6 +117,6 @@ public static class MatMulKernels
     /// <summary>What <see cref="Float32"/> is given.</summary>
     public readonly record struct Float32Arguments(FloatOperand Left, FloatOperand Right, int Inner, ResultTile Result);
 
-    /// <summary>A float32 operand: element (outer, inner) is Values[outer · OuterStride + inner · InnerStride].</summary>
-    public readonly record struct FloatOperand(ArrayView<float> Values, int Outer, int OuterStride, int InnerStride);
+    /// <summary>An operand: element (outer, inner) is Values[outer · OuterStride + inner · InnerStride].</summary>
+    public readonly record struct FloatOperand(FloatingView Values, int Outer, int OuterStride, int InnerStride);
 }

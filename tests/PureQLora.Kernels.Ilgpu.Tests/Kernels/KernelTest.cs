@@ -57,7 +57,7 @@ public abstract class KernelTest : IDisposable
         Assert.Equal(expected.Length, values.Length);
         for (int i = 0; i < values.Length; i++)
         {
-            Assert.True(Math.Abs(expected[i] - values[i]) <= tolerance * (1 + Math.Abs(expected[i])), $"element {i}: expected {expected[i]:G9}, got {values[i]:G9}");
+            Assert.True(expected[i] == values[i] || Math.Abs(expected[i] - values[i]) <= tolerance * (1 + Math.Abs(expected[i])), $"element {i}: expected {expected[i]:G9}, got {values[i]:G9}");
         }
     }
 }
