@@ -1,4 +1,3 @@
-using ILGPU;
 using PureQLora.Core;
 
 namespace PureQLora.Kernels;

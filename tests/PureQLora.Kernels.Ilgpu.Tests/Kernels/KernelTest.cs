@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using PureQLora.Core;
 
 namespace PureQLora.Kernels.Tests;
