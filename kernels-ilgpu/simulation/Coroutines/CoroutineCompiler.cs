@@ -76,7 +76,7 @@ internal sealed class CoroutineCompiler
 
         DynamicMethod dynamic = new($"{method.Name} as a coroutine", typeof(bool), [typeof(nint)], method.Module, skipVisibility: true);
         new BodyEmitter(dynamic.GetILGenerator(), frame, MustWait).Emit(instructions, points);
-        Coroutine result = new(dynamic, frame.Arguments, frame.Result, frame.Size, frame.Size + deepest);
+        Coroutine result = new(dynamic, dynamic.CreateDelegate<Func<nint, bool>>(), frame.Arguments, frame.Result, frame.Size, frame.Size + deepest);
         _coroutines.Add(method, result);
         return result;
     }

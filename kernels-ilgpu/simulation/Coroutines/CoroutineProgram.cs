@@ -56,7 +56,7 @@ internal sealed class CoroutineProgram
             WriteArgument.MakeGenericMethod(slot.Type).Invoke(null, [frame, slot.Offset, arguments[i]]);
         }
 
-        return new CoroutineProgram(compiled.Enter!, coroutine.StackSize, frame);
+        return new CoroutineProgram(coroutine.Enter, coroutine.StackSize, frame);
     }
 
     /// <summary>Lets a thread begin at the first instruction.</summary>
@@ -69,21 +69,15 @@ internal sealed class CoroutineProgram
     {
         try
         {
-            if (!Compiler.Waits(kernel))
-            {
-                return new CompiledKernel(null, null, Obstacle: null);
-            }
-
-            Coroutine coroutine = Compiler.Compile(kernel);
-            return new CompiledKernel(coroutine, coroutine.Method.CreateDelegate<Func<nint, bool>>(), Obstacle: null);
+            return new CompiledKernel(Compiler.Waits(kernel) ? Compiler.Compile(kernel) : null, Obstacle: null);
         }
-        catch (UnfollowableException exception)
+        catch (Exception exception) when (exception is UnfollowableException or InvalidProgramException)
         {
-            return new CompiledKernel(null, null, exception.Message);
+            return new CompiledKernel(null, exception.Message);
         }
     }
 
     private static void Write<T>(byte[] frame, int offset, object value) => Unsafe.WriteUnaligned(ref frame[offset], (T)value);
 
-    private sealed record CompiledKernel(Coroutine? Coroutine, Func<nint, bool>? Enter, string? Obstacle);
+    private sealed record CompiledKernel(Coroutine? Coroutine, string? Obstacle);
 }

@@ -133,12 +133,15 @@ internal sealed class StackTyper
     {
         // Of two operands the first decides: int or long with a count to shift by, nint with an int.
         StackBehaviour.Push1 => new(_stack[^PopCount(code)].Type == typeof(int) && PopCount(code) == 2 && _stack[^1].Type == typeof(nint) ? typeof(nint) : _stack[^PopCount(code)].Type),
-        StackBehaviour.Pushi => new(name is "conv.i" or "conv.u" or "ldind.i" or "localloc" ? typeof(nint) : typeof(int)),
+        StackBehaviour.Pushi => new(IsNative(name) ? typeof(nint) : typeof(int)),
         StackBehaviour.Pushi8 => new(typeof(long)),
         StackBehaviour.Pushr4 => new(typeof(float)),
         StackBehaviour.Pushr8 => new(typeof(double)),
         _ => new(typeof(object)),
     };
+
+    private static bool IsNative(string name) =>
+        name is "ldind.i" or "localloc" or "conv.i" or "conv.u" or "conv.ovf.i" or "conv.ovf.u" or "conv.ovf.i.un" or "conv.ovf.u.un";
 
     private static int PopCount(OpCode code) => code.StackBehaviourPop switch
     {

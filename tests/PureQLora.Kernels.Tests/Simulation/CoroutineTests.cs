@@ -30,6 +30,17 @@ public sealed class CoroutineTests
         });
     }
 
+    [Fact]
+    public void Variables_GivenASecondCall_ShouldBeginWithZero()
+    {
+        using SimulatedAccelerator accelerator = new();
+        SimulatedBuffer<int> y = accelerator.Allocate<int>(32);
+
+        accelerator.Launch(Followed(WindingKernels.Leftovers, y.View), new KernelConfig(1, 32), y.View);
+
+        Assert.All(y.ToArray(), value => Assert.Equal(1, value));
+    }
+
     [Theory]
     [InlineData(0, 1)]
     [InlineData(1, 29)]

@@ -41,7 +41,10 @@ public sealed class CounterTests
     [InlineData(36, 4)]
     public void SharedMemory_GivenAPitch_ShouldHaveItsBankConflicts(int pitch, int wavefronts)
     {
-        LaunchReport report = Run((x, y) => LayoutKernels.Transpose(x, y, pitch), seed: null);
+        using SimulatedAccelerator accelerator = new();
+        ArrayView<float> x = accelerator.Allocate(new float[N * N]).View;
+
+        LaunchReport report = accelerator.Launch(LayoutKernels.Transpose, new KernelConfig(1, N), x, accelerator.Allocate<float>(N * N).View, pitch);
 
         Assert.Equal(new AccessCounters(N, N, N), report.SharedStores);
         Assert.Equal(new AccessCounters(N, N * wavefronts, N), report.SharedLoads);

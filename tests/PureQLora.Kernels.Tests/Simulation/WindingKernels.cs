@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using ILGPU;
 using PureQLora.Kernels.Simulation;
 
@@ -89,6 +90,9 @@ internal static class WindingKernels
         y[Group.IdxX] = value;
     }
 
+    /// <summary>Calls a function whose variables begin with what the last call left, unless they are cleared.</summary>
+    public static void Leftovers(ArrayView<int> y) => y[Group.IdxX] = Count(7) + Count(0) + 1;
+
     /// <summary>All values of the warp in one meeting.</summary>
     public static void Exchange(ArrayView<float> y)
     {
@@ -121,6 +125,14 @@ internal static class WindingKernels
         {
             y[Group.IdxX] = 1;
         }
+    }
+
+    private static int Count(int value)
+    {
+        Unsafe.SkipInit(out int found);
+        int before = found;
+        found = Warp.Shuffle(value, 0);
+        return before + (found - value);
     }
 
     private static double Add(float a, byte b, long c) => a + b + c;
