@@ -17,6 +17,11 @@ public abstract class KernelTest : IDisposable
 
     protected CpuBackend Cpu { get; }
 
+#if !ILGPU
+    /// <summary>What the last launch did to memory.</summary>
+    protected PureQLora.Kernels.Simulation.LaunchReport LastLaunch => ((SimulatedDevice)_test.Device).LastReport!;
+#endif
+
     public void Dispose()
     {
         Gpu.Dispose();

@@ -62,6 +62,22 @@ public sealed class QLoraLinearKernelsTests : KernelTest
         }
     }
 
+#if !ILGPU
+    [Theory]
+    [InlineData(4, true)]
+    [InlineData(4, false)]
+    [InlineData(8, true)]
+    public void QLoraProduct_GivenWholeTiles_ShouldHaveNoBankConflicts(int bits, bool transpose)
+    {
+        using QuantizedMatrix weight = Weight(bits, 32, false, 128, 128);
+        Tensor y = Unwritten(new(128, 128));
+
+        Gpu.WeightMatMul(Device(Host(new(128, 128), 1)), new WeightMatrix(weight), transpose, accumulate: false, y, Precision.BFloat16);
+
+        Assert.Equal(0, LastLaunch.BankConflicts);
+    }
+#endif
+
     [Theory]
     [InlineData(4, 20, true, true)]
     [InlineData(8, 32, false, false)]
