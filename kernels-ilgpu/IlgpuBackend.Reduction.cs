@@ -1,0 +1,62 @@
+using PureQLora.Core;
+
+namespace PureQLora.Kernels;
+
+public sealed partial class IlgpuBackend : IReductionKernels
+{
+    /// <inheritdoc/>
+    public void ReduceSum(Tensor x, int axis, double scale, Tensor y)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        ArgumentNullException.ThrowIfNull(y);
+        (_, long extent, long inner) = x.Shape.Around(axis);
+        if (Count(y) > 0)
+        {
+            _device.Launch(
+                ReductionKernels.Sum,
+                new LaunchShape(Count(y)),
+                new ReductionKernels.SumArguments(Floats(x), Count(x), (int)extent, (int)inner, scale, Floats(y)));
+        }
+    }
+
+    /// <inheritdoc/>
+    public void ReduceSumBackward(Tensor dy, int axis, double scale, Tensor dx)
+    {
+        ArgumentNullException.ThrowIfNull(dx);
+        (_, long extent, long inner) = dx.Shape.Around(axis);
+        if (Count(dx) > 0)
+        {
+            _device.Launch(
+                ReductionKernels.SumGradient,
+                LaunchShape.For(Count(dx), ReductionKernels.SumGradient.GroupSize),
+                new ReductionKernels.SumArguments(Floats(dx), Count(dx), (int)extent, (int)inner, scale, Floats(dy)));
+        }
+    }
+
+    /// <inheritdoc/>
+    public void ReduceMax(Tensor x, int axis, Tensor y, Tensor indices)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        LaunchMax(ReductionKernels.Max, x, axis, y, indices);
+    }
+
+    /// <inheritdoc/>
+    public void ReduceMaxBackward(Tensor dy, Tensor indices, int axis, Tensor dx)
+    {
+        ArgumentNullException.ThrowIfNull(dx);
+        LaunchMax(ReductionKernels.MaxGradient, dx, axis, dy, indices);
+    }
+
+    private void LaunchMax(Kernel<ReductionKernels.MaxArguments> kernel, Tensor x, int axis, Tensor y, Tensor indices)
+    {
+        (_, long extent, long inner) = x.Shape.Around(axis);
+        (_, int count) = (Count(x), Count(y));
+        if (count > 0)
+        {
+            _device.Launch(
+                kernel,
+                LaunchShape.For(count, kernel.GroupSize),
+                new ReductionKernels.MaxArguments(Floats(x), (int)extent, (int)inner, count, Floats(y), Ints(indices)));
+        }
+    }
+}

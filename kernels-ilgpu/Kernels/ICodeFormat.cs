@@ -1,0 +1,29 @@
+using ILGPU;
+
+namespace PureQLora.Kernels;
+
+/// <summary>How the codes of a weight lie in memory: 32 of them, a piece of a row, in whole chunks of 16 bytes.</summary>
+public interface ICodeFormat
+{
+    /// <summary>Chunks of 32 codes.</summary>
+    static abstract int Chunks { get; }
+
+    /// <summary>The chunk with one half of the 32 codes of a piece.</summary>
+    /// <param name="codes">Shared.</param>
+    /// <param name="start">Where the pieces start.</param>
+    /// <param name="piece">Which one.</param>
+    /// <param name="half">0 or 1.</param>
+    static abstract Word4 Half(ArrayView<Word4> codes, int start, int piece, int half);
+
+    /// <summary>scale · (code + 2^23 − offset) of the first eight codes of a half, rounded to bfloat16.</summary>
+    static abstract Word4 First(Word4 half, float scale, float offset);
+
+    /// <summary>As <see cref="First"/>, of the last eight.</summary>
+    static abstract Word4 Last(Word4 half, float scale, float offset);
+
+    /// <summary>One code of a piece, as a number.</summary>
+    /// <param name="codes">Global.</param>
+    /// <param name="piece">Which one of all.</param>
+    /// <param name="index">0 … 31.</param>
+    static abstract int Code(ArrayView<Word4> codes, int piece, int index);
+}
