@@ -9,8 +9,17 @@ public sealed unsafe partial class CpuBackend
     private bool TryHalfProduct(in GemmProblem problem)
     {
         GemmTerm term = problem.First;
-        if (_tier < CpuTier.Avx512 || problem.M > HalfRows || !HasQuads(problem) || !term.LeftIsInner || !term.RightIsInner
-            || problem.Second.Depth > 0 || term.Right.BFloat16 is null)
+        if (!term.LeftIsInner || !term.RightIsInner || problem.Second.Depth > 0 || term.Right.BFloat16 is null)
+        {
+            return false;
+        }
+
+        if (problem.M > HalfRows && problem.M <= PackedBFloat16Rows && problem.Precision == Precision.BFloat16 && _tier >= CpuTier.Avx512BFloat16)
+        {
+            return TryExpandedProduct(problem, new ExpandedHalves(term.Right.BFloat16, checked((int)term.Depth)));
+        }
+
+        if (_tier < CpuTier.Avx512 || problem.M > HalfRows || !HasQuads(problem))
         {
             return false;
         }

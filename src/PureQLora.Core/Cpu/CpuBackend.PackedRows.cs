@@ -19,7 +19,7 @@ public sealed unsafe partial class CpuBackend
     /// <summary>Up to so many rows of x, exact products are taken from the codes; of more, it pays to convert the codes once for all.</summary>
     private const int PackedExactRows = 2;
 
-    /// <summary>The same for products in bfloat16: at 32 rows panels take as long (0.59 ms at 2048 × 2048 on Zen 5), beyond they win.</summary>
+    /// <summary>The same for products in bfloat16.</summary>
     private const int PackedBFloat16Rows = 32;
 
     /// <summary>c = x · wᵀ straight from the packed codes of a quantised weight, where tier, precision and weight allow it.</summary>
@@ -38,16 +38,30 @@ public sealed unsafe partial class CpuBackend
                 PackedProduct<Int8PackedKernels>(problem, rows);
                 return true;
             case Precision.Int8:
-                RoundedProduct(problem);
+                Int8Product(problem);
                 return true;
-            case Precision.BFloat16 when hasQuad && _tier >= CpuTier.Avx512BFloat16 && problem.M <= PackedBFloat16Rows && BFloat16PackedKernels.Fits(rows):
-                PackedProduct<BFloat16PackedKernels>(problem, rows);
-                return true;
+            case Precision.BFloat16 when _tier >= CpuTier.Avx512BFloat16 && problem.M <= PackedBFloat16Rows:
+                return TryRoundedProduct(problem, rows);
             case Precision.Float32 when hasQuad && _tier >= CpuTier.Avx512 && problem.M <= PackedExactRows:
                 return TryExactProduct(problem, rows);
             default:
                 return false;
         }
+    }
+
+    /// <summary>The product of operands rounded to bfloat16; a row of x gets the same bits whatever the number of rows.</summary>
+    private bool TryRoundedProduct(in GemmProblem problem, in PackedRows rows)
+    {
+        if (problem.M <= IPackedKernels.MostRows && BFloat16PackedKernels.Fits(rows) && HasQuads(problem))
+        {
+            PackedProduct<BFloat16PackedKernels>(problem, rows);
+            return true;
+        }
+
+        int parts = CodeExpansion.PartsOf(rows);
+        return parts > 0
+            ? TryExpandedProduct(problem, new ExpandedCodes(rows, parts))
+            : TryExpandedProduct(problem, new ExpandedFloats(problem.First.Right, rows.Columns));
     }
 
     private static long PackedQuads(long rows) => (rows + PackedQuad - 1) / PackedQuad;
@@ -125,7 +139,7 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>The product of x as <see cref="Int8Rounding"/> rounds it, for weights and tiers without a kernel of their own.</summary>
-    private void RoundedProduct(in GemmProblem problem)
+    private void Int8Product(in GemmProblem problem)
     {
         int k = (int)problem.First.Depth;
         using Scratch buffer = Scratch.Rent(k);
@@ -150,6 +164,19 @@ public sealed unsafe partial class CpuBackend
         _pool.For(chunks, 1, ref arrange);
         PackedBody<TKernels> body = new(problem, rows, (byte*)x.Floats, chunkBytes);
         _pool.For(PackedQuads(problem.N), PackedGrain(problem.N, rows.RowBytes), ref body);
+    }
+
+    /// <summary>Some rows as floats, one behind the other.</summary>
+    private static void CopyRows(in MatrixSource source, long first, int count, int k, float* target)
+    {
+        for (int i = 0; i < count; i++, target += k)
+        {
+            float* row = source.Row(first + i, 0, k, target);
+            if (row != target)
+            {
+                Buffer.MemoryCopy(row, target, k * sizeof(float), k * sizeof(float));
+            }
+        }
     }
 
     private readonly struct ExactBody<TCodes>(GemmProblem problem, PackedRows rows, float* blocked, int length) : IParallelRange
@@ -206,16 +233,7 @@ public sealed unsafe partial class CpuBackend
             {
                 long first = chunk * IPackedKernels.MostRows;
                 int count = (int)Math.Min(IPackedKernels.MostRows, _problem.M - first);
-                for (int i = 0; i < count; i++)
-                {
-                    float* target = buffer.Floats + ((long)i * k);
-                    float* row = _problem.First.Left.Row(first + i, 0, k, target);
-                    if (row != target)
-                    {
-                        Buffer.MemoryCopy(row, target, k * sizeof(float), k * sizeof(float));
-                    }
-                }
-
+                CopyRows(_problem.First.Left, first, count, k, buffer.Floats);
                 TKernels.Arrange(buffer.Floats, k, count, k, _rows.Bits, x + (chunk * chunkBytes));
             }
         }

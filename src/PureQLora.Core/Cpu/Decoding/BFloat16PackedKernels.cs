@@ -120,6 +120,6 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
 
     /// <summary>The upper halves of 32 floats.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<ushort> Words(float* x) => Vector512.Create(
+    internal static Vector512<ushort> Words(float* x) => Vector512.Create(
         Avx512F.ConvertToVector256UInt16(Vector512.Load((uint*)x) >>> 16), Avx512F.ConvertToVector256UInt16(Vector512.Load((uint*)x + 16) >>> 16));
 }

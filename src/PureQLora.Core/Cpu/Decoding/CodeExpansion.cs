@@ -1,0 +1,132 @@
+using Iced.Intel;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace PureQLora.Core;
+
+/// <summary>
+/// Instructions that write a block of 128 packed 2-, 3- or 4-bit codes of one row as bfloat16 values scale · (code − zero): a table of
+/// each group's values, looked up for 32 codes at once. In pieces, so that they can stand among those of a product.
+/// </summary>
+/// <remarks>
+/// Word w of a block holds codes 4w … 4w + 3; step j takes code 4w + j of each. rax addresses the codes, r8 the factors, rcx the target,
+/// r10 holds how far ahead to ask. Registers: 28 codes, 29 whatever passes by, 30 and 31 tables; constants stay in memory.
+/// </remarks>
+/// <param name="code">Takes the instructions.</param>
+/// <param name="bits">Of a code.</param>
+/// <param name="parts">Pieces of a block that may lie in groups of their own: 1, 2 or 4.</param>
+internal readonly struct CodeExpansion(Assembler code, int bits, int parts)
+{
+    /// <summary>Pieces of a block in groups of their own at most.</summary>
+    public const int MostParts = 4;
+
+    private static readonly AssemblerRegisterZMM Codes = zmm28, Passing = zmm29, Table = zmm30, OtherTable = zmm31;
+
+    /// <summary>Pieces of instructions of a block: the tables, then each look-up.</summary>
+    public static int Pieces => 1 + RowTileKernels.Steps;
+
+    /// <summary>Bytes of the factors of a block of a row.</summary>
+    public int FactorBytes => 2 * sizeof(float) * parts;
+
+    /// <summary>Bytes of the codes of a block of a row.</summary>
+    public int CodeBytes => PackedRows.Block * bits / 8;
+
+    /// <summary>Pieces of a block of 128 columns such that each lies in one group: 1, 2 or 4; 0 where there are no such instructions.</summary>
+    public static int PartsOf(in PackedRows rows) => rows.IsScattered || rows.Bits > 4 ? 0
+        : rows.HasWholeBlocks ? 1
+        : rows.GroupSize % 64 == 0 ? 2
+        : rows.GroupSize % 32 == 0 ? MostParts
+        : 0;
+
+    /// <summary>Emits a piece of a block.</summary>
+    /// <param name="piece">0 … <see cref="Pieces"/> − 1, in this order.</param>
+    /// <param name="row">Row within the target's eight, from the one that rcx points to.</param>
+    public void Piece(int piece, int row)
+    {
+        if (piece == 0)
+        {
+            code.prefetcht0(__[rax + r10]);
+            LoadCodes();
+            MakeTables();
+            return;
+        }
+
+        int step = piece - 1;
+        LookUp(step * bits);
+        code.vmovdqu64(__zmmword_ptr[rcx + (RowTileKernels.VectorBytes * ((step * RowTileKernels.Rows) + row))], Passing);
+    }
+
+    /// <summary>Four codes to each word, the first in its lowest bits.</summary>
+    private void LoadCodes()
+    {
+        switch (bits)
+        {
+            case 4:
+                code.vmovdqu64(Codes, __zmmword_ptr[rax]);
+                break;
+            case 3:
+                code.vmovdqu64(Codes, Constant(nameof(RowTileArguments.Quarters)));
+                code.vpermd(Codes, Codes, __zmmword_ptr[rax]);
+                code.vpshufb(Codes, Codes, Constant(nameof(RowTileArguments.Bytes)));
+                code.vpsrlvw(Codes, Codes, Constant(nameof(RowTileArguments.Shifts)));
+                break;
+            default:
+                code.vpmovzxbw(Codes, __ymmword_ptr[rax]);
+                break;
+        }
+    }
+
+    /// <summary>Sixteen values for each part; one part fills a register twice, as an index has a neighbour's bit above its code.</summary>
+    private void MakeTables()
+    {
+        for (int part = 0; part < parts; part += 2)
+        {
+            AssemblerRegisterZMM table = part == 0 ? Table : OtherTable;
+            MakeSingle(table, part);
+            if (parts == 1)
+            {
+                code.vcvtne2ps2bf16(table, table, table);
+            }
+            else
+            {
+                MakeSingle(Passing, part + 1);
+                code.vcvtne2ps2bf16(table, Passing, table);
+            }
+        }
+    }
+
+    private void MakeSingle(AssemblerRegisterZMM target, int part)
+    {
+        int offset = 2 * sizeof(float) * part;
+        code.vmovups(target, Constant(nameof(RowTileArguments.Values)));
+        code.vsubps(target, target, __dword_bcst[r8 + offset + sizeof(float)]);
+        code.vmulps(target, target, __dword_bcst[r8 + offset]);
+    }
+
+    /// <summary>The values of the codes that start <paramref name="shift"/> bits up in each word.</summary>
+    private void LookUp(int shift)
+    {
+        if (shift > 0)
+        {
+            code.vpsrlw(Passing, Codes, (byte)shift);
+        }
+
+        AssemblerRegisterZMM index = shift > 0 ? Passing : Codes;
+        if (parts > 1)
+        {
+            code.vpandd(Passing, index, Constant(nameof(RowTileArguments.Mask)));
+            code.vpord(Passing, Passing, Constant(nameof(RowTileArguments.Parts)));
+            index = Passing;
+        }
+
+        if (parts <= 2)
+        {
+            code.vpermw(Passing, index, Table);
+        }
+        else
+        {
+            code.vpermi2w(Passing, Table, OtherTable);
+        }
+    }
+
+    private static AssemblerMemoryOperand Constant(string field) => __zmmword_ptr[r11 + RowTileArguments.Offset(field)];
+}

@@ -1,0 +1,108 @@
+using System.Runtime.InteropServices;
+
+namespace PureQLora.Core;
+
+/// <summary>
+/// What a kernel of <see cref="RowTileKernels"/> reads, at fixed offsets: a product, and packed codes to expand for the next one. Constants come first, so that whole vectors of them lie in a cache line each.
+/// </summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct RowTileArguments
+{
+    /// <summary>What a code of 0 … 15 is worth before the zero point: itself, repeated for fewer than 4 bits.</summary>
+    public fixed float Values[16];
+
+    /// <summary>The lowest four bits of each word.</summary>
+    public fixed ushort Mask[32];
+
+    /// <summary>Where the values of a word's part begin in the table.</summary>
+    public fixed ushort Parts[32];
+
+    /// <summary>3 bits: the double words that hold each quarter's twelve bytes.</summary>
+    public fixed uint Quarters[16];
+
+    /// <summary>3 bits: the bytes of each word, in its quarter.</summary>
+    public fixed byte Bytes[64];
+
+    /// <summary>3 bits: how far up each word's codes begin.</summary>
+    public fixed ushort Shifts[32];
+
+    /// <summary>Rows of x of the first pass: [blocks, 4 steps, rows, 32] of bfloat16. The kernel moves it on, pass by pass.</summary>
+    public byte* X;
+
+    /// <summary>Bytes from the rows of x of a pass to those of the next.</summary>
+    public long XStep;
+
+    /// <summary>Rows of the weight: [blocks, 4 steps, 8, 32] of bfloat16.</summary>
+    public byte* Weights;
+
+    /// <summary>Blocks of 128 columns, above 0, of the product and of each row that is expanded.</summary>
+    public long Blocks;
+
+    /// <summary>The kernel's counter of blocks.</summary>
+    public long BlocksLeft;
+
+    /// <summary>Passes, each with other rows of x and, for an expansion, of codes; above 0. Counted down to 0.</summary>
+    public long Passes;
+
+    /// <summary>Receives a vector of partial sums for each row of x and, within it, of the weight. Moved on likewise.</summary>
+    public float* Sums;
+
+    /// <summary>Codes of the first row to expand.</summary>
+    public byte* Codes;
+
+    /// <summary>Bytes from a row's codes to those of the next row.</summary>
+    public long CodesStep;
+
+    /// <summary>Bytes from a block of the last row to the next block of the first.</summary>
+    public long CodesBack;
+
+    /// <summary>Bytes from behind the last block of a pass to the codes of the next one.</summary>
+    public long CodesSkip;
+
+    /// <summary>[rows, blocks, parts, 2]: scale and zero point of each part of a block.</summary>
+    public float* Factors;
+
+    /// <summary>Bytes from a row's factors to those of the next row.</summary>
+    public long FactorsStep;
+
+    /// <summary>Bytes from the factors of a block of the last row to those of the next block of the first.</summary>
+    public long FactorsBack;
+
+    /// <summary>Bytes from behind the last block of a pass to the factors of the next one.</summary>
+    public long FactorsSkip;
+
+    /// <summary>Bytes from codes to those that are asked for ahead of their use.</summary>
+    public long Ahead;
+
+    /// <summary>Receives the values of the expanded rows, as <see cref="Weights"/> has them.</summary>
+    public byte* Target;
+
+    /// <summary>Bytes from behind the last block of a pass to the target of the next one.</summary>
+    public long TargetSkip;
+
+    /// <summary>Fills in the constants of an expansion.</summary>
+    /// <param name="bits">Of a code, at most 4.</param>
+    /// <param name="parts">Pieces of a block that may lie in groups of their own.</param>
+    public void SetConstants(int bits, int parts)
+    {
+        for (int i = 0; i < 16; i++)
+        {
+            Values[i] = i & ((1 << bits) - 1);
+            Quarters[i] = (uint)((i / 4 * 3) + Math.Min(i % 4, 2));
+        }
+
+        for (int word = 0; word < 32; word++)
+        {
+            Mask[word] = 15;
+            Parts[word] = (ushort)(word * parts / 32 * 16);
+
+            // Two words share three bytes; the second starts in the middle of one.
+            int first = (word % 8 / 2 * 3) + (word & 1);
+            (Bytes[2 * word], Bytes[(2 * word) + 1]) = ((byte)first, (byte)(first + 1));
+            Shifts[word] = (ushort)(4 * (word & 1));
+        }
+    }
+
+    /// <summary>A field as an operand, addressed from r11.</summary>
+    public static int Offset(string field) => (int)Marshal.OffsetOf<RowTileArguments>(field);
+}
