@@ -27,7 +27,7 @@ public sealed unsafe partial class CpuBackend
 
         int blocks = (int)((problem.First.Depth + PackedRows.Block - 1) / PackedRows.Block);
         using Scratch x = Scratch.Rent(problem.M * blocks * RowTileKernels.BlockBytes(1) / sizeof(float));
-        ExpandedArrangeBody<TRows> arrange = new(problem, (byte*)x.Floats, blocks);
+        ExpandedArrangeBody<TRows> arrange = new(problem, rows, (byte*)x.Floats, blocks);
         _pool.For(new ExpandedPasses(problem.M).Count, 1, ref arrange);
         ExpandedBody<TRows> body = new(problem, rows, (byte*)x.Floats, blocks);
         long groups = (problem.N + RowTileKernels.Rows - 1) / RowTileKernels.Rows;
@@ -36,10 +36,11 @@ public sealed unsafe partial class CpuBackend
     }
 
     /// <summary>Rounds and arranges the rows of x for each run of a kernel.</summary>
-    private readonly struct ExpandedArrangeBody<TRows>(GemmProblem problem, byte* x, int blocks) : IParallelRange
+    private readonly struct ExpandedArrangeBody<TRows>(GemmProblem problem, TRows rows, byte* x, int blocks) : IParallelRange
         where TRows : unmanaged, IExpandedRows
     {
         private readonly GemmProblem _problem = problem;
+        private readonly TRows _rows = rows;
 
         public void Run(long start, long end)
         {
@@ -50,7 +51,7 @@ public sealed unsafe partial class CpuBackend
             {
                 (long first, int count) = passes[pass];
                 CopyRows(_problem.First.Left, first, count, k, buffer.Floats);
-                TRows.Arrange(buffer.Floats, count, k, x + (first * blocks * RowTileKernels.BlockBytes(1)));
+                _rows.Arrange(buffer.Floats, count, k, x + (first * blocks * RowTileKernels.BlockBytes(1)));
             }
         }
     }

@@ -61,7 +61,7 @@ public sealed unsafe partial class CpuBackend
         int parts = CodeExpansion.PartsOf(rows);
         return parts > 0
             ? TryExpandedProduct(problem, new ExpandedCodes(rows, parts))
-            : TryExpandedProduct(problem, new ExpandedFloats(problem.First.Right, rows.Columns));
+            : problem.M > FewPairRows && TryExpandedProduct(problem, new ExpandedFloats(problem.First.Right, rows.Columns));
     }
 
     private static long PackedQuads(long rows) => (rows + PackedQuad - 1) / PackedQuad;

@@ -4,15 +4,16 @@ using static Iced.Intel.AssemblerRegisters;
 namespace PureQLora.Core;
 
 /// <summary>
-/// Instructions that write a block of 128 packed 2-, 3- or 4-bit codes of one row as bfloat16 values scale · (code − zero): a table of
-/// each group's values, looked up for 32 codes at once. In pieces, so that they can stand among those of a product.
+/// Instructions that write a block of 128 columns of one row as bfloat16: of packed 2-, 3- or 4-bit codes the values
+/// scale · (code − zero), looked up for 32 codes at once in a table of each group's values; of 8-bit codes the same, computed; and
+/// bfloat16 as it is. In pieces, so that they can stand among those of a product.
 /// </summary>
 /// <remarks>
-/// Word w of a block holds codes 4w … 4w + 3; step j takes code 4w + j of each. rax addresses the codes, r8 the factors, rcx the target,
+/// Word w of a block holds narrow codes 4w … 4w + 3; step j takes code 4w + j of each. Wide ones keep their order. rax addresses the codes, r8 the factors, rcx the target,
 /// r10 holds how far ahead to ask. Registers: 28 codes, 29 whatever passes by, 30 and 31 tables; constants stay in memory.
 /// </remarks>
 /// <param name="code">Takes the instructions.</param>
-/// <param name="bits">Of a code.</param>
+/// <param name="bits">Of a code; 16 for bfloat16, which has no parts.</param>
 /// <param name="parts">Pieces of a block that may lie in groups of their own: 1, 2 or 4.</param>
 internal readonly struct CodeExpansion(Assembler code, int bits, int parts)
 {
@@ -24,18 +25,18 @@ internal readonly struct CodeExpansion(Assembler code, int bits, int parts)
     /// <summary>Pieces of instructions of a block: the tables, then each look-up.</summary>
     public static int Pieces => 1 + RowTileKernels.Steps;
 
-    /// <summary>Bytes of the factors of a block of a row.</summary>
-    public int FactorBytes => 2 * sizeof(float) * parts;
-
     /// <summary>Bytes of the codes of a block of a row.</summary>
     public int CodeBytes => PackedRows.Block * bits / 8;
 
     /// <summary>Pieces of a block of 128 columns such that each lies in one group: 1, 2 or 4; 0 where there are no such instructions.</summary>
-    public static int PartsOf(in PackedRows rows) => rows.IsScattered || rows.Bits > 4 ? 0
+    public static int PartsOf(in PackedRows rows) => rows.IsScattered || !HoldsWhole(rows) ? 0
         : rows.HasWholeBlocks ? 1
         : rows.GroupSize % 64 == 0 ? 2
         : rows.GroupSize % 32 == 0 ? MostParts
         : 0;
+
+    /// <summary>Bytes are read only inside of rows: what lies behind the last one might belong to nobody.</summary>
+    private static bool HoldsWhole(in PackedRows rows) => rows.Bits <= 4 || rows.Columns % PackedRows.Block == 0;
 
     /// <summary>Emits a piece of a block.</summary>
     /// <param name="piece">0 … <see cref="Pieces"/> − 1, in this order.</param>
@@ -44,15 +45,51 @@ internal readonly struct CodeExpansion(Assembler code, int bits, int parts)
     {
         if (piece == 0)
         {
-            code.prefetcht0(__[rax + r10]);
-            LoadCodes();
-            MakeTables();
+            for (int line = 0; line < CodeBytes; line += RowTileKernels.VectorBytes)
+            {
+                code.prefetcht0(__[rax + r10 + line]);
+            }
+
+            if (bits <= 4)
+            {
+                LoadCodes();
+                MakeTables();
+            }
+
             return;
         }
 
         int step = piece - 1;
-        LookUp(step * bits);
+        switch (bits)
+        {
+            case 16:
+                code.vmovdqu64(Passing, __zmmword_ptr[rax + (RowTileKernels.VectorBytes * step)]);
+                break;
+            case 8:
+                Compute(step);
+                break;
+            default:
+                LookUp(step * bits);
+                break;
+        }
+
         code.vmovdqu64(__zmmword_ptr[rcx + (RowTileKernels.VectorBytes * ((step * RowTileKernels.Rows) + row))], Passing);
+    }
+
+    /// <summary>The values of 32 bytes, which lie in one part.</summary>
+    private void Compute(int step)
+    {
+        int offset = 2 * sizeof(float) * (step * parts / RowTileKernels.Steps);
+        for (int half = 0; half < 2; half++)
+        {
+            AssemblerRegisterZMM values = half == 0 ? Table : OtherTable;
+            code.vpmovzxbd(values, __xmmword_ptr[rax + (32 * step) + (16 * half)]);
+            code.vcvtdq2ps(values, values);
+            code.vsubps(values, values, __dword_bcst[r8 + offset + sizeof(float)]);
+            code.vmulps(values, values, __dword_bcst[r8 + offset]);
+        }
+
+        code.vcvtne2ps2bf16(Passing, OtherTable, Table);
     }
 
     /// <summary>Four codes to each word, the first in its lowest bits.</summary>

@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics.X86;
 
 namespace PureQLora.Core;
 
-/// <summary>Packed codes of up to 4 bits, expanded by <see cref="CodeExpansion"/>.</summary>
+/// <summary>Packed codes, expanded by <see cref="CodeExpansion"/>.</summary>
 internal readonly unsafe struct ExpandedCodes(PackedRows rows, int parts) : IExpandedRows
 {
     private readonly PackedRows _rows = rows;
@@ -18,8 +18,17 @@ internal readonly unsafe struct ExpandedCodes(PackedRows rows, int parts) : IExp
     private int BlockBytes => PackedRows.Block * _rows.Bits / 8;
 
     /// <inheritdoc/>
-    public static void Arrange(float* x, int count, int columns, byte* target) =>
-        BFloat16PackedKernels.Arrange(x, columns, count, columns, 0, target);
+    public void Arrange(float* x, int count, int columns, byte* target)
+    {
+        if (_rows.Bits == 8)
+        {
+            ExpandedHalves.ArrangeInOrder(x, count, columns, target);
+        }
+        else
+        {
+            BFloat16PackedKernels.Arrange(x, columns, count, columns, _rows.Bits, target);
+        }
+    }
 
     /// <inheritdoc/>
     /// <remarks>Factors are written two vectors at a time.</remarks>
@@ -42,25 +51,18 @@ internal readonly unsafe struct ExpandedCodes(PackedRows rows, int parts) : IExp
     public void Locate(in ExpandedPiece piece, int first, int perPass, byte* target, float* buffer, RowTileArguments* arguments)
     {
         (long rowFactors, long blockFactors) = (FactorsLength * sizeof(float), 2L * parts * sizeof(float));
-        arguments->Codes = _rows.Codes + ((piece.Row + first) * _rows.RowBytes) + ((long)piece.Block * BlockBytes);
-        arguments->CodesStep = _rows.RowBytes;
-        arguments->CodesBack = BlockBytes - ((perPass - 1) * _rows.RowBytes);
-        arguments->CodesSkip = (perPass * _rows.RowBytes) - ((long)piece.Blocks * BlockBytes);
-        arguments->Factors = (float*)((byte*)buffer + ((piece.InItem + first) * rowFactors) + (piece.Block * blockFactors));
-        arguments->FactorsStep = rowFactors;
-        arguments->FactorsBack = blockFactors - ((perPass - 1) * rowFactors);
-        arguments->FactorsSkip = (perPass * rowFactors) - (piece.Blocks * blockFactors);
+        byte* codes = _rows.Codes + ((piece.Row + first) * _rows.RowBytes) + ((long)piece.Block * BlockBytes);
+        byte* factors = (byte*)buffer + ((piece.InItem + first) * rowFactors) + (piece.Block * blockFactors);
+        arguments->SetRows(codes, _rows.RowBytes, BlockBytes, piece.Blocks, perPass, target + (first * RowTileKernels.VectorBytes));
+        arguments->SetFactors(factors, rowFactors, blockFactors, piece.Blocks, perPass);
         arguments->Ahead = piece.Ahead * _rows.Bits / 8;
-        arguments->Target = target + (first * RowTileKernels.VectorBytes);
-        arguments->TargetSkip = (perPass * RowTileKernels.VectorBytes) - ((long)piece.Blocks * RowTileKernels.BlockBytes(RowTileKernels.Rows));
     }
 
     /// <inheritdoc/>
     public void Expand(in ExpandedPiece piece, byte* target, float* buffer, RowTileArguments* arguments)
     {
         Locate(piece, 0, RowTileKernels.Rows, target, buffer, arguments);
-        (arguments->Blocks, arguments->Passes) = (piece.Blocks, 1);
-        RowTileKernels.Run(0, goesOn: false, Coding, RowTileKernels.Rows, arguments);
+        RowTileKernels.Expand(Coding, piece.Blocks, arguments);
     }
 
     /// <summary>Scale and zero point of each part of a row, side by side; parts behind the last column repeat the last group.</summary>

@@ -9,7 +9,7 @@ internal readonly unsafe struct ExpandedFloats(MatrixSource source, int columns)
     public int Coding => 0;
 
     /// <inheritdoc/>
-    public static void Arrange(float* x, int count, int columns, byte* target) => ExpandedCodes.Arrange(x, count, columns, target);
+    public void Arrange(float* x, int count, int columns, byte* target) => BFloat16PackedKernels.Arrange(x, columns, count, columns, 0, target);
 
     /// <inheritdoc/>
     public long BufferLength(long rows, int blocks) => (long)RowTileKernels.Rows * blocks * PackedRows.Block;
@@ -38,6 +38,6 @@ internal readonly unsafe struct ExpandedFloats(MatrixSource source, int columns)
             }
         }
 
-        ExpandedCodes.Arrange(buffer, RowTileKernels.Rows, count, target);
+        BFloat16PackedKernels.Arrange(buffer, count, RowTileKernels.Rows, count, 0, target);
     }
 }

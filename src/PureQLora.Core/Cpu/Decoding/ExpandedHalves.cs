@@ -10,11 +10,19 @@ internal readonly unsafe struct ExpandedHalves(ushort* w, int columns) : IExpand
     private const int Lanes = 32;
 
     /// <inheritdoc/>
-    public int Coding => 0;
+    /// <remarks>Kernels read whole blocks; what lies behind the end of a row might not be a number, or belong to nobody.</remarks>
+    public int Coding => columns % PackedRows.Block == 0 ? RowTileKernels.Coding(8 * sizeof(ushort), 1) : 0;
 
     /// <inheritdoc/>
+    public void Arrange(float* x, int count, int columns, byte* target) => ArrangeInOrder(x, count, columns, target);
+
+    /// <summary>Rounds rows of x and puts them side by side, vector by vector, their columns in order.</summary>
+    /// <param name="x">[count, columns]</param>
+    /// <param name="count">Rows.</param>
+    /// <param name="columns">Columns.</param>
+    /// <param name="target">[blocks, 4 steps, count, 32], padded with zeros.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Arrange(float* x, int count, int columns, byte* target)
+    public static void ArrangeInOrder(float* x, int count, int columns, byte* target)
     {
         float* rounded = stackalloc float[Lanes];
         int length = (columns + PackedRows.Block - 1) / PackedRows.Block * PackedRows.Block;
@@ -39,12 +47,29 @@ internal readonly unsafe struct ExpandedHalves(ushort* w, int columns) : IExpand
     }
 
     /// <inheritdoc/>
-    public void Locate(in ExpandedPiece piece, int first, int perPass, byte* target, float* buffer, RowTileArguments* arguments) =>
-        throw new NotSupportedException();
+    public void Locate(in ExpandedPiece piece, int first, int perPass, byte* target, float* buffer, RowTileArguments* arguments)
+    {
+        const long blockBytes = PackedRows.Block * sizeof(ushort);
+        byte* rows = (byte*)(w + ((piece.Row + first) * columns)) + (piece.Block * blockBytes);
+        arguments->SetRows(rows, (long)columns * sizeof(ushort), blockBytes, piece.Blocks, perPass, target + (first * RowTileKernels.VectorBytes));
+        arguments->SetFactors((byte*)buffer, 0, 0, piece.Blocks, perPass);
+        arguments->Ahead = piece.Ahead * sizeof(ushort);
+    }
 
     /// <inheritdoc/>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Expand(in ExpandedPiece piece, byte* target, float* buffer, RowTileArguments* arguments)
+    {
+        if (Coding == 0)
+        {
+            Copy(piece, target);
+            return;
+        }
+
+        Locate(piece, 0, RowTileKernels.Rows, target, buffer, arguments);
+        RowTileKernels.Expand(Coding, piece.Blocks, arguments);
+    }
+
+    private void Copy(in ExpandedPiece piece, byte* target)
     {
         int start = piece.Block * PackedRows.Block;
         int count = Math.Min(columns - start, piece.Blocks * PackedRows.Block);

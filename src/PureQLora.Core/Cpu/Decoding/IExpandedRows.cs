@@ -37,5 +37,5 @@ internal unsafe interface IExpandedRows
     /// <param name="count">Rows.</param>
     /// <param name="columns">Columns.</param>
     /// <param name="target">[blocks, 4 steps, count, 32]</param>
-    static abstract void Arrange(float* x, int count, int columns, byte* target);
+    void Arrange(float* x, int count, int columns, byte* target);
 }

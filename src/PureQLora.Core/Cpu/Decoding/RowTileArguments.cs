@@ -103,6 +103,37 @@ internal unsafe struct RowTileArguments
         }
     }
 
-    /// <summary>A field as an operand, addressed from r11.</summary>
+    /// <summary>Sets where the rows to expand lie and where their values go.</summary>
+    /// <param name="codes">Codes of the first block of the first row.</param>
+    /// <param name="rowBytes">Bytes from a row's codes to those of the next.</param>
+    /// <param name="blockBytes">Bytes of the codes of a block.</param>
+    /// <param name="blocks">Blocks to expand.</param>
+    /// <param name="perPass">Rows of a pass.</param>
+    /// <param name="target">Place of the first row.</param>
+    public void SetRows(byte* codes, long rowBytes, long blockBytes, int blocks, int perPass, byte* target)
+    {
+        Codes = codes;
+        CodesStep = rowBytes;
+        CodesBack = blockBytes - ((perPass - 1) * rowBytes);
+        CodesSkip = (perPass * rowBytes) - (blocks * blockBytes);
+        Target = target;
+        TargetSkip = (perPass * RowTileKernels.VectorBytes) - ((long)blocks * RowTileKernels.BlockBytes(RowTileKernels.Rows));
+    }
+
+    /// <summary>Sets where scales and zero points of the rows to expand lie.</summary>
+    /// <param name="factors">Those of the first block of the first row.</param>
+    /// <param name="rowBytes">Bytes from a row's to those of the next.</param>
+    /// <param name="blockBytes">Bytes of those of a block.</param>
+    /// <param name="blocks">Blocks to expand.</param>
+    /// <param name="perPass">Rows of a pass.</param>
+    public void SetFactors(byte* factors, long rowBytes, long blockBytes, int blocks, int perPass)
+    {
+        Factors = (float*)factors;
+        FactorsStep = rowBytes;
+        FactorsBack = blockBytes - ((perPass - 1) * rowBytes);
+        FactorsSkip = (perPass * rowBytes) - (blocks * blockBytes);
+    }
+
+    /// <summary>Offset of a field.</summary>
     public static int Offset(string field) => (int)Marshal.OffsetOf<RowTileArguments>(field);
 }

@@ -28,7 +28,7 @@ internal static unsafe class RowTileKernels
 
     private const int FirstX = Rows * MostRows;
     private const int Weight = FirstX + MostRows;
-    private const int Codings = 5 * (CodeExpansion.MostParts + 1);
+    private const int Codings = 17 * (CodeExpansion.MostParts + 1);
     private const int Expansions = 5;
 
     private static readonly KernelTable Kernels = new(
@@ -45,7 +45,7 @@ internal static unsafe class RowTileKernels
     public static int BlockBytes(int rows) => Steps * VectorBytes * rows;
 
     /// <summary>Number of a kind of packed codes.</summary>
-    /// <param name="bits">Of a code, 2 to 4.</param>
+    /// <param name="bits">Of a code: 2, 3, 4 or 8, or 16 for bfloat16.</param>
     /// <param name="parts">As <see cref="CodeExpansion.PartsOf"/> says.</param>
     public static int Coding(int bits, int parts) => (bits * (CodeExpansion.MostParts + 1)) + parts;
 
@@ -60,6 +60,16 @@ internal static unsafe class RowTileKernels
         int expansion = expanded == 0 ? 0 : System.Numerics.BitOperations.Log2((uint)expanded) + 1;
         int index = (((expanded == 0 ? 0 : coding) * Expansions) + expansion) * (MostRows + 1);
         ((delegate* unmanaged[SuppressGCTransition]<RowTileArguments*, void>)Kernels[(2 * (index + count)) + (goesOn ? 1 : 0)])(arguments);
+    }
+
+    /// <summary>Expands eight rows alone.</summary>
+    /// <param name="coding">Number of the kind of codes.</param>
+    /// <param name="blocks">Blocks of each row.</param>
+    /// <param name="arguments">Operands.</param>
+    public static void Expand(int coding, int blocks, RowTileArguments* arguments)
+    {
+        (arguments->Blocks, arguments->Passes) = (blocks, 1);
+        Run(0, goesOn: false, coding, Rows, arguments);
     }
 
     /// <summary>The code of one kernel.</summary>
