@@ -45,13 +45,19 @@ public sealed unsafe partial class CpuBackend
         public void Run(long start, long end)
         {
             int k = (int)_problem.First.Depth;
-            using Scratch buffer = Scratch.Rent((long)RowTileKernels.MostRows * k);
+            bool direct = _problem.First.Left.IsDirect;
+            using Scratch buffer = Scratch.Rent(direct ? 0 : (long)RowTileKernels.MostRows * k);
             ExpandedPasses passes = new(_problem.M);
             for (int pass = (int)start; pass < end; pass++)
             {
                 (long first, int count) = passes[pass];
-                CopyRows(_problem.First.Left, first, count, k, buffer.Floats);
-                _rows.Arrange(buffer.Floats, count, k, x + (first * blocks * RowTileKernels.BlockBytes(1)));
+                float* left = direct ? _problem.First.Left.Row(first, 0, k, null) : buffer.Floats;
+                if (!direct)
+                {
+                    CopyRows(_problem.First.Left, first, count, k, left);
+                }
+
+                _rows.Arrange(left, count, k, x + (first * blocks * RowTileKernels.BlockBytes(1)));
             }
         }
     }

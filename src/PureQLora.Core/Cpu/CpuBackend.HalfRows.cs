@@ -2,10 +2,10 @@ namespace PureQLora.Core;
 
 public sealed unsafe partial class CpuBackend
 {
-    /// <summary>Up to so many rows of x meet a bfloat16 weight as it is; for more, it pays to convert it once for all.</summary>
+    /// <summary>Up to so many rows of x meet a bfloat16 weight one by one; for more, it pays to convert or expand it once for all.</summary>
     private const int HalfRows = 2;
 
-    /// <summary>c = x · wᵀ for a row or two and a bfloat16 weight, such as the head of a model in decoding.</summary>
+    /// <summary>c = x · wᵀ for few rows and a bfloat16 weight, such as the head of a model in decoding.</summary>
     private bool TryHalfProduct(in GemmProblem problem)
     {
         GemmTerm term = problem.First;
@@ -14,7 +14,7 @@ public sealed unsafe partial class CpuBackend
             return false;
         }
 
-        if (problem.M > HalfRows && problem.M <= PackedBFloat16Rows && problem.Precision == Precision.BFloat16 && _tier >= CpuTier.Avx512BFloat16)
+        if (problem.M > HalfRows && problem.M <= PackedBFloat16Rows && problem.Precision == Precision.BFloat16 && _tier == CpuTier.Avx512BFloat16)
         {
             return TryExpandedProduct(problem, new ExpandedHalves(term.Right.BFloat16, checked((int)term.Depth)));
         }
