@@ -10,7 +10,7 @@ public sealed unsafe partial class CpuBackend
     /// </summary>
     private const int ExpandedBlocks = 8;
 
-    /// <summary>Groups of eight weight rows in a work item at most: their scales and zero points stay in the L1 cache.</summary>
+    /// <summary>Groups of eight weight rows in a work item at most: their scales and zero points, read ahead of it, stay in the L2 cache. Measured.</summary>
     private const int ExpandedGrain = 64;
 
     /// <summary>
