@@ -272,10 +272,7 @@ public sealed unsafe partial class CpuBackend
             using Scratch partial = Scratch.Rent(TKernels.SumsLength(IPackedKernels.MostRows));
             float* sums = stackalloc float[IPackedKernels.MostRows * PackedQuad];
             PackedArguments arguments = new() { Blocks = _rows.Blocks, Products = products.Floats, Sums = partial.Floats };
-            for (int i = 0; i < Vector512<float>.Count; i++)
-            {
-                arguments.Values[i] = i & ((1 << _rows.Bits) - 1);
-            }
+            arguments.SetConstants(_rows.Bits, _rows.Parts);
 
             for (long first = 0; first < _problem.M; first += IPackedKernels.MostRows)
             {

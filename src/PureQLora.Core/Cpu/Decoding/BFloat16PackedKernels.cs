@@ -14,11 +14,17 @@ namespace PureQLora.Core;
 internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
 {
     private const int WordSteps = 4;
+    private const int MostParts = 2;
 
     private static readonly KernelTable Kernels = new(
-        5 * (IPackedKernels.MostRows + 1), static index => Generate(index / (IPackedKernels.MostRows + 1), index % (IPackedKernels.MostRows + 1)));
+        5 * (MostParts + 1) * (IPackedKernels.MostRows + 1),
+        static index =>
+        {
+            (int coding, int count) = Math.DivRem(index, IPackedKernels.MostRows + 1);
+            return Generate(coding / (MostParts + 1), coding % (MostParts + 1), count);
+        });
 
-    public static bool Fits(in PackedRows rows) => rows.Bits is 2 or 4 && rows.HasWholeBlocks;
+    public static bool Fits(in PackedRows rows) => rows.Bits is 2 or 4 && rows.HasWholeHalves;
 
     public static int BlockBytes(int count) => WordSteps * 64 * count;
 
@@ -52,7 +58,8 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
 
     public static void Run(int count, int bits, PackedArguments* arguments, float* sums)
     {
-        ((delegate* unmanaged[SuppressGCTransition]<PackedArguments*, void>)Kernels[(bits * (IPackedKernels.MostRows + 1)) + count])(arguments);
+        int coding = (bits * (MostParts + 1)) + (int)arguments->Parts;
+        ((delegate* unmanaged[SuppressGCTransition]<PackedArguments*, void>)Kernels[(coding * (IPackedKernels.MostRows + 1)) + count])(arguments);
         for (int m = 0; m < count; m++)
         {
             LaneSums.Of4(arguments->Sums + (64 * m)).Store(sums + (PackedKernelAssembler.Rows * m));
@@ -60,17 +67,17 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
     }
 
     /// <summary>The code of one kernel.</summary>
-    internal static byte[] Generate(int bits, int count) => PackedKernelAssembler.Assemble(
+    internal static byte[] Generate(int bits, int parts, int count) => PackedKernelAssembler.Assemble(
         bits,
         count,
         BlockBytes(count),
         nameof(PackedArguments.Factors),
-        PackedRows.FactorBytes,
+        PackedRows.FactorBytes * parts,
         static kernel => kernel.Code.vmovups(zmm31, __zmmword_ptr[r11 + PackedArguments.Offset(nameof(PackedArguments.Values))]),
-        code => Block(code, bits, count),
+        code => Block(code, bits, parts, count),
         static _ => { });
 
-    private static void Block(Assembler code, int bits, int count)
+    private static void Block(Assembler code, int bits, int parts, int count)
     {
         const int codes = 16, tables = 20, values = 24, x = 28;
         for (int row = 0; row < PackedKernelAssembler.Rows; row++)
@@ -84,13 +91,7 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
                 code.vpmovzxbw(PackedKernelAssembler.Zmm(codes + row), PackedKernelAssembler.Row(row));
             }
 
-            // Sixteen values of scale · (code − zero), twice, as an index has a neighbour's bit above its code.
-            AssemblerRegisterZMM table = PackedKernelAssembler.Zmm(tables + row);
-            AssemblerRegisterYMM half = new(Register.YMM0 + tables + row);
-            code.vsubps(table, zmm31, __dword_bcst[r8 + ((PackedKernelAssembler.Rows + row) * sizeof(float))]);
-            code.vmulps(table, table, __dword_bcst[r8 + (row * sizeof(float))]);
-            code.vcvtneps2bf16(half, table);
-            code.vinserti64x4(table, table, half, 1);
+            MakeTable(code, row, parts, PackedKernelAssembler.Zmm(tables + row), PackedKernelAssembler.Zmm(values + row));
         }
 
         for (int step = 0; step < WordSteps; step++)
@@ -103,7 +104,15 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
                     code.vpsrlw(index, index, (byte)bits);
                 }
 
-                code.vpermw(PackedKernelAssembler.Zmm(values + row), index, PackedKernelAssembler.Zmm(tables + row));
+                AssemblerRegisterZMM value = PackedKernelAssembler.Zmm(values + row);
+                if (parts > 1)
+                {
+                    code.vpandd(value, index, __zmmword_ptr[r11 + PackedArguments.Offset(nameof(PackedArguments.Mask))]);
+                    code.vpord(value, value, __zmmword_ptr[r11 + PackedArguments.Offset(nameof(PackedArguments.PartStarts))]);
+                    index = value;
+                }
+
+                code.vpermw(value, index, PackedKernelAssembler.Zmm(tables + row));
             }
 
             for (int m = 0; m < count; m++)
@@ -116,6 +125,23 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
                 }
             }
         }
+    }
+
+    /// <summary>
+    /// Sixteen values of scale · (code − zero) for each part; one part fills the table twice, as an index has a neighbour's bit above
+    /// its code.
+    /// </summary>
+    private static void MakeTable(Assembler code, int row, int parts, AssemblerRegisterZMM table, AssemblerRegisterZMM other)
+    {
+        for (int part = 0; part < parts; part++)
+        {
+            AssemblerRegisterZMM single = part == 0 ? table : other;
+            int offset = (part * PackedRows.FactorBytes) + (row * sizeof(float));
+            code.vsubps(single, zmm31, __dword_bcst[r8 + offset + (PackedKernelAssembler.Rows * sizeof(float))]);
+            code.vmulps(single, single, __dword_bcst[r8 + offset]);
+        }
+
+        code.vcvtne2ps2bf16(table, parts > 1 ? other : table, table);
     }
 
     /// <summary>The upper halves of 32 floats.</summary>
