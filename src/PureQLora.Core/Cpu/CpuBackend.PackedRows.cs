@@ -54,7 +54,7 @@ public sealed unsafe partial class CpuBackend
                 return true;
             case Precision.BFloat16 when _tier == CpuTier.Avx512BFloat16 && problem.M <= PackedBFloat16Rows:
                 return TryRoundedProduct(problem, rows);
-            case Precision.BFloat16 when hasQuad && _tier == CpuTier.Amx && problem.M <= PackedTileRows && BFloat16PackedKernels.Fits(rows):
+            case Precision.BFloat16 when hasQuad && _tier == CpuTier.Amx && problem.M <= (rows.HasWholeBlocks ? PackedTileRows : FewPairRows) && BFloat16PackedKernels.Fits(rows):
                 PackedProduct<BFloat16PackedKernels>(problem, rows);
                 return true;
             case Precision.Float32 when hasQuad && _tier >= CpuTier.Avx512 && problem.M <= PackedExactRows:
@@ -271,25 +271,27 @@ public sealed unsafe partial class CpuBackend
             using Scratch products = Scratch.Rent((long)Vector512<float>.Count * _rows.Blocks);
             using Scratch partial = Scratch.Rent(TKernels.SumsLength(IPackedKernels.MostRows));
             float* sums = stackalloc float[IPackedKernels.MostRows * PackedQuad];
-            PackedArguments arguments = new() { Blocks = _rows.Blocks, Products = products.Floats, Sums = partial.Floats };
-            arguments.SetConstants(_rows.Bits, _rows.Parts);
+            using Scratch memory = Scratch.Rent((sizeof(PackedArguments) + sizeof(float) - 1) / sizeof(float));
+            PackedArguments* arguments = (PackedArguments*)memory.Floats;
+            *arguments = new() { Blocks = _rows.Blocks, Parts = _rows.Parts, Products = products.Floats, Sums = partial.Floats };
+            arguments->Constants.Set(_rows.Bits, _rows.Parts);
 
             for (long first = 0; first < _problem.M; first += IPackedKernels.MostRows)
             {
                 int count = (int)Math.Min(IPackedKernels.MostRows, _problem.M - first);
-                arguments.X = x + (first / IPackedKernels.MostRows * chunkBytes);
+                arguments->X = x + (first / IPackedKernels.MostRows * chunkBytes);
                 for (int quad = 0; quad < quads.Count; quad++)
                 {
                     (long row, long step) = quads[quad];
-                    arguments.Factors = factors.Floats + (quad * quadFactors);
+                    arguments->Factors = factors.Floats + (quad * quadFactors);
                     if (first == 0)
                     {
-                        _rows.CopyFactors(row, step, arguments.Factors);
+                        _rows.CopyFactors(row, step, arguments->Factors);
                     }
 
-                    arguments.Codes = _rows.Codes + (row * _rows.RowBytes);
-                    arguments.RowBytes = step * _rows.RowBytes;
-                    TKernels.Run(count, _rows.Bits, &arguments, sums);
+                    arguments->Codes = _rows.Codes + (row * _rows.RowBytes);
+                    arguments->RowBytes = step * _rows.RowBytes;
+                    TKernels.Run(count, _rows.Bits, arguments, sums);
                     for (int i = 0; i < count; i++)
                     {
                         _problem.StoreQuad(first + i, row, step, Vector128.Load(sums + (PackedQuad * i)));

@@ -7,7 +7,7 @@ using static Iced.Intel.AssemblerRegisters;
 namespace PureQLora.Core;
 
 /// <summary>
-/// Few rows of x, rounded to bfloat16, times packed 2- or 4-bit codes whose values are rounded likewise: a table of the group's values,
+/// Few rows of x, rounded to bfloat16, times packed 2-, 3- or 4-bit codes whose values are rounded likewise: a table of the group's values,
 /// looked up for 32 codes at once, multiplied by <c>vdpbf16ps</c>.
 /// </summary>
 /// <remarks>Word w of a block holds codes 4w … 4w + 3; look-up j takes code 4w + j of each.</remarks>
@@ -24,7 +24,7 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
             return Generate(coding / (MostParts + 1), coding % (MostParts + 1), count);
         });
 
-    public static bool Fits(in PackedRows rows) => rows.Bits is 2 or 4 && rows.HasWholeHalves;
+    public static bool Fits(in PackedRows rows) => rows.Bits <= 4 && rows.HasWholeHalves;
 
     public static int BlockBytes(int count) => WordSteps * 64 * count;
 
@@ -73,7 +73,7 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
         BlockBytes(count),
         nameof(PackedArguments.Factors),
         PackedRows.FactorBytes * parts,
-        static kernel => kernel.Code.vmovups(zmm31, __zmmword_ptr[r11 + PackedArguments.Offset(nameof(PackedArguments.Values))]),
+        static kernel => kernel.Code.vmovups(zmm31, Constant(nameof(CodeConstants.Values))),
         code => Block(code, bits, parts, count),
         static _ => { });
 
@@ -82,15 +82,7 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
         const int codes = 16, tables = 20, values = 24, x = 28;
         for (int row = 0; row < PackedKernelAssembler.Rows; row++)
         {
-            if (bits == 4)
-            {
-                code.vmovdqu64(PackedKernelAssembler.Zmm(codes + row), PackedKernelAssembler.Row(row));
-            }
-            else
-            {
-                code.vpmovzxbw(PackedKernelAssembler.Zmm(codes + row), PackedKernelAssembler.Row(row));
-            }
-
+            CodeExpansion.Load(code, bits, PackedKernelAssembler.Zmm(codes + row), PackedKernelAssembler.Row(row), PackedArguments.Offset(nameof(PackedArguments.Constants)));
             MakeTable(code, row, parts, PackedKernelAssembler.Zmm(tables + row), PackedKernelAssembler.Zmm(values + row));
         }
 
@@ -107,8 +99,8 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
                 AssemblerRegisterZMM value = PackedKernelAssembler.Zmm(values + row);
                 if (parts > 1)
                 {
-                    code.vpandd(value, index, __zmmword_ptr[r11 + PackedArguments.Offset(nameof(PackedArguments.Mask))]);
-                    code.vpord(value, value, __zmmword_ptr[r11 + PackedArguments.Offset(nameof(PackedArguments.PartStarts))]);
+                    code.vpandd(value, index, Constant(nameof(CodeConstants.Mask)));
+                    code.vpord(value, value, Constant(nameof(CodeConstants.Parts)));
                     index = value;
                 }
 
@@ -143,6 +135,9 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
 
         code.vcvtne2ps2bf16(table, parts > 1 ? other : table, table);
     }
+
+    private static AssemblerMemoryOperand Constant(string field) =>
+        __zmmword_ptr[r11 + PackedArguments.Offset(nameof(PackedArguments.Constants)) + CodeConstants.Offset(field)];
 
     /// <summary>The upper halves of 32 floats.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

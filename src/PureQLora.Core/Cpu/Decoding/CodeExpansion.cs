@@ -52,7 +52,7 @@ internal readonly struct CodeExpansion(Assembler code, int bits, int parts)
 
             if (bits <= 4)
             {
-                LoadCodes();
+                Load(code, bits, Codes, __zmmword_ptr[rax], RowTileArguments.Offset(nameof(RowTileArguments.Constants)));
                 MakeTables();
             }
 
@@ -92,22 +92,27 @@ internal readonly struct CodeExpansion(Assembler code, int bits, int parts)
         code.vcvtne2ps2bf16(Passing, OtherTable, Table);
     }
 
-    /// <summary>Four codes to each word, the first in its lowest bits.</summary>
-    private void LoadCodes()
+    /// <summary>Emits a load of a block of narrow codes: four to each word, the first in its lowest bits.</summary>
+    /// <param name="code">Takes the instructions.</param>
+    /// <param name="bits">Of a code, at most 4.</param>
+    /// <param name="target">Receives the words.</param>
+    /// <param name="block">Where they lie.</param>
+    /// <param name="constants">Offset of the <see cref="CodeConstants"/> from r11.</param>
+    public static void Load(Assembler code, int bits, AssemblerRegisterZMM target, AssemblerMemoryOperand block, int constants)
     {
         switch (bits)
         {
             case 4:
-                code.vmovdqu64(Codes, __zmmword_ptr[rax]);
+                code.vmovdqu64(target, block);
                 break;
             case 3:
-                code.vmovdqu64(Codes, Constant(nameof(RowTileArguments.Quarters)));
-                code.vpermd(Codes, Codes, __zmmword_ptr[rax]);
-                code.vpshufb(Codes, Codes, Constant(nameof(RowTileArguments.Bytes)));
-                code.vpsrlvw(Codes, Codes, Constant(nameof(RowTileArguments.Shifts)));
+                code.vmovdqu64(target, __zmmword_ptr[r11 + constants + CodeConstants.Offset(nameof(CodeConstants.Quarters))]);
+                code.vpermd(target, target, block);
+                code.vpshufb(target, target, __zmmword_ptr[r11 + constants + CodeConstants.Offset(nameof(CodeConstants.Bytes))]);
+                code.vpsrlvw(target, target, __zmmword_ptr[r11 + constants + CodeConstants.Offset(nameof(CodeConstants.Shifts))]);
                 break;
             default:
-                code.vpmovzxbw(Codes, __ymmword_ptr[rax]);
+                code.vpmovzxbw(target, block);
                 break;
         }
     }
@@ -134,7 +139,7 @@ internal readonly struct CodeExpansion(Assembler code, int bits, int parts)
     private void MakeSingle(AssemblerRegisterZMM target, int part)
     {
         int offset = 2 * sizeof(float) * part;
-        code.vmovups(target, Constant(nameof(RowTileArguments.Values)));
+        code.vmovups(target, Constant(nameof(CodeConstants.Values)));
         code.vsubps(target, target, __dword_bcst[r8 + offset + sizeof(float)]);
         code.vmulps(target, target, __dword_bcst[r8 + offset]);
     }
@@ -150,8 +155,8 @@ internal readonly struct CodeExpansion(Assembler code, int bits, int parts)
         AssemblerRegisterZMM index = shift > 0 ? Passing : Codes;
         if (parts > 1)
         {
-            code.vpandd(Passing, index, Constant(nameof(RowTileArguments.Mask)));
-            code.vpord(Passing, Passing, Constant(nameof(RowTileArguments.Parts)));
+            code.vpandd(Passing, index, Constant(nameof(CodeConstants.Mask)));
+            code.vpord(Passing, Passing, Constant(nameof(CodeConstants.Parts)));
             index = Passing;
         }
 
@@ -165,5 +170,6 @@ internal readonly struct CodeExpansion(Assembler code, int bits, int parts)
         }
     }
 
-    private static AssemblerMemoryOperand Constant(string field) => __zmmword_ptr[r11 + RowTileArguments.Offset(field)];
+    private static AssemblerMemoryOperand Constant(string field) =>
+        __zmmword_ptr[r11 + RowTileArguments.Offset(nameof(RowTileArguments.Constants)) + CodeConstants.Offset(field)];
 }

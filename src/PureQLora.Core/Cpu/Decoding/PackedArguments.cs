@@ -6,6 +6,9 @@ namespace PureQLora.Core;
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct PackedArguments
 {
+    /// <summary>What kernels need to know of narrow codes.</summary>
+    public CodeConstants Constants;
+
     /// <summary>Codes of the first of four rows.</summary>
     public byte* Codes;
 
@@ -29,32 +32,6 @@ internal unsafe struct PackedArguments
 
     /// <summary>Pieces of a block that may lie in groups of their own.</summary>
     public long Parts;
-
-    /// <summary>What a code of 0 … 15 is worth before the zero point: itself, repeated for fewer than 4 bits.</summary>
-    public fixed float Values[16];
-
-    /// <summary>The lowest four bits of each word.</summary>
-    public fixed ushort Mask[32];
-
-    /// <summary>Where the values of a word's part begin in the table.</summary>
-    public fixed ushort PartStarts[32];
-
-    /// <summary>Fills in the constants of a kernel.</summary>
-    /// <param name="bits">Of a code.</param>
-    /// <param name="parts">Pieces of a block that may lie in groups of their own.</param>
-    public void SetConstants(int bits, int parts)
-    {
-        Parts = parts;
-        for (int i = 0; i < 16; i++)
-        {
-            Values[i] = i & ((1 << bits) - 1);
-        }
-
-        for (int word = 0; word < 32; word++)
-        {
-            (Mask[word], PartStarts[word]) = (15, (ushort)(word * parts / 32 * 16));
-        }
-    }
 
     /// <summary>Offset of a field.</summary>
     public static int Offset(string field) => (int)Marshal.OffsetOf<PackedArguments>(field);

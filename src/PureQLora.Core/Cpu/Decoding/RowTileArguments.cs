@@ -3,28 +3,13 @@ using System.Runtime.InteropServices;
 namespace PureQLora.Core;
 
 /// <summary>
-/// What a kernel of <see cref="RowTileKernels"/> reads, at fixed offsets: a product, and packed codes to expand for the next one. Constants come first, so that whole vectors of them lie in a cache line each.
+/// What a kernel of <see cref="RowTileKernels"/> reads, at fixed offsets: a product, and packed codes to expand for the next one. Vectors of constants come first, so that each lies in a cache line.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct RowTileArguments
 {
-    /// <summary>What a code of 0 … 15 is worth before the zero point: itself, repeated for fewer than 4 bits.</summary>
-    public fixed float Values[16];
-
-    /// <summary>The lowest four bits of each word.</summary>
-    public fixed ushort Mask[32];
-
-    /// <summary>Where the values of a word's part begin in the table.</summary>
-    public fixed ushort Parts[32];
-
-    /// <summary>3 bits: the double words that hold each quarter's twelve bytes.</summary>
-    public fixed uint Quarters[16];
-
-    /// <summary>3 bits: the bytes of each word, in its quarter.</summary>
-    public fixed byte Bytes[64];
-
-    /// <summary>3 bits: how far up each word's codes begin.</summary>
-    public fixed ushort Shifts[32];
+    /// <summary>What the expansion needs to know of codes.</summary>
+    public CodeConstants Constants;
 
     /// <summary>Rows of x of the first pass: [blocks, 4 steps, rows, 32] of bfloat16. The kernel moves it on, pass by pass.</summary>
     public byte* X;
@@ -79,29 +64,6 @@ internal unsafe struct RowTileArguments
 
     /// <summary>Bytes from behind the last block of a pass to the target of the next one.</summary>
     public long TargetSkip;
-
-    /// <summary>Fills in the constants of an expansion.</summary>
-    /// <param name="bits">Of a code, at most 4.</param>
-    /// <param name="parts">Pieces of a block that may lie in groups of their own.</param>
-    public void SetConstants(int bits, int parts)
-    {
-        for (int i = 0; i < 16; i++)
-        {
-            Values[i] = i & ((1 << bits) - 1);
-            Quarters[i] = (uint)((i / 4 * 3) + Math.Min(i % 4, 2));
-        }
-
-        for (int word = 0; word < 32; word++)
-        {
-            Mask[word] = 15;
-            Parts[word] = (ushort)(word * parts / 32 * 16);
-
-            // Two words share three bytes; the second starts in the middle of one.
-            int first = (word % 8 / 2 * 3) + (word & 1);
-            (Bytes[2 * word], Bytes[(2 * word) + 1]) = ((byte)first, (byte)(first + 1));
-            Shifts[word] = (ushort)(4 * (word & 1));
-        }
-    }
 
     /// <summary>Sets where the rows to expand lie and where their values go.</summary>
     /// <param name="codes">Codes of the first block of the first row.</param>
