@@ -67,7 +67,8 @@ public sealed unsafe partial class CpuBackend
     /// <summary>The product of operands rounded to bfloat16; a row of x gets the same bits whatever the number of rows.</summary>
     private bool TryRoundedProduct(in GemmProblem problem, in PackedRows rows)
     {
-        if (problem.M <= PackedLookUpRows && BFloat16PackedKernels.Fits(rows) && HasQuads(problem))
+        int most = BFloat16PackedKernels.MostRows(rows);
+        if (problem.M <= (most < IPackedKernels.MostRows ? most : PackedLookUpRows) && BFloat16PackedKernels.Fits(rows) && HasQuads(problem))
         {
             PackedProduct<BFloat16PackedKernels>(problem, rows);
             return true;

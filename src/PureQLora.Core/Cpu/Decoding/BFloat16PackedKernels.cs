@@ -14,7 +14,7 @@ namespace PureQLora.Core;
 internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
 {
     private const int WordSteps = 4;
-    private const int MostParts = 2;
+    private const int MostParts = 4;
 
     private static readonly KernelTable Kernels = new(
         5 * (MostParts + 1) * (IPackedKernels.MostRows + 1),
@@ -24,7 +24,10 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
             return Generate(coding / (MostParts + 1), coding % (MostParts + 1), count);
         });
 
-    public static bool Fits(in PackedRows rows) => rows.Bits <= 4 && rows.HasWholeHalves;
+    public static bool Fits(in PackedRows rows) => rows.Bits <= 4 && rows.HasWholeQuarters;
+
+    /// <summary>Rows of x that kernels for such a weight take at most: four groups' tables take registers of the last one.</summary>
+    public static int MostRows(in PackedRows rows) => rows.Parts < MostParts ? IPackedKernels.MostRows : IPackedKernels.MostRows - 1;
 
     public static int BlockBytes(int count) => WordSteps * 64 * count;
 
@@ -79,11 +82,14 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
 
     private static void Block(Assembler code, int bits, int parts, int count)
     {
-        const int codes = 16, tables = 20, values = 24, x = 28;
+        const int upperTables = 12, codes = 16, tables = 20, values = 24, x = 28;
         for (int row = 0; row < PackedKernelAssembler.Rows; row++)
         {
             CodeExpansion.Load(code, bits, PackedKernelAssembler.Zmm(codes + row), PackedKernelAssembler.Row(row), PackedArguments.Offset(nameof(PackedArguments.Constants)));
-            MakeTable(code, row, parts, PackedKernelAssembler.Zmm(tables + row), PackedKernelAssembler.Zmm(values + row));
+            for (int part = 0; part < parts; part += 2)
+            {
+                MakeTable(code, row, part, parts, PackedKernelAssembler.Zmm((part == 0 ? tables : upperTables) + row), PackedKernelAssembler.Zmm(values + row));
+            }
         }
 
         for (int step = 0; step < WordSteps; step++)
@@ -104,7 +110,14 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
                     index = value;
                 }
 
-                code.vpermw(value, index, PackedKernelAssembler.Zmm(tables + row));
+                if (parts <= 2)
+                {
+                    code.vpermw(value, index, PackedKernelAssembler.Zmm(tables + row));
+                }
+                else
+                {
+                    code.vpermi2w(value, PackedKernelAssembler.Zmm(tables + row), PackedKernelAssembler.Zmm(upperTables + row));
+                }
             }
 
             for (int m = 0; m < count; m++)
@@ -120,14 +133,14 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
     }
 
     /// <summary>
-    /// Sixteen values of scale · (code − zero) for each part; one part fills the table twice, as an index has a neighbour's bit above
-    /// its code.
+    /// Sixteen values of scale · (code − zero) for each of two parts; a single part fills the table twice, as an index has a
+    /// neighbour's bit above its code.
     /// </summary>
-    private static void MakeTable(Assembler code, int row, int parts, AssemblerRegisterZMM table, AssemblerRegisterZMM other)
+    private static void MakeTable(Assembler code, int row, int first, int parts, AssemblerRegisterZMM table, AssemblerRegisterZMM other)
     {
-        for (int part = 0; part < parts; part++)
+        for (int part = first; part < Math.Min(parts, first + 2); part++)
         {
-            AssemblerRegisterZMM single = part == 0 ? table : other;
+            AssemblerRegisterZMM single = part == first ? table : other;
             int offset = (part * PackedRows.FactorBytes) + (row * sizeof(float));
             code.vsubps(single, zmm31, __dword_bcst[r8 + offset + (PackedKernelAssembler.Rows * sizeof(float))]);
             code.vmulps(single, single, __dword_bcst[r8 + offset]);

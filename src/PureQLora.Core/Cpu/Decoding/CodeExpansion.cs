@@ -29,11 +29,7 @@ internal readonly struct CodeExpansion(Assembler code, int bits, int parts)
     public int CodeBytes => PackedRows.Block * bits / 8;
 
     /// <summary>Pieces of a block of 128 columns such that each lies in one group: 1, 2 or 4; 0 where there are no such instructions.</summary>
-    public static int PartsOf(in PackedRows rows) => rows.IsScattered || !HoldsWhole(rows) ? 0
-        : rows.HasWholeBlocks ? 1
-        : rows.GroupSize % 64 == 0 ? 2
-        : rows.GroupSize % 32 == 0 ? MostParts
-        : 0;
+    public static int PartsOf(in PackedRows rows) => rows.HasWholeQuarters && HoldsWhole(rows) ? rows.Parts : 0;
 
     /// <summary>Bytes are read only inside of rows: what lies behind the last one might belong to nobody.</summary>
     private static bool HoldsWhole(in PackedRows rows) => rows.Bits <= 4 || rows.Columns % PackedRows.Block == 0;

@@ -32,11 +32,11 @@ internal readonly unsafe struct PackedRows(QuantizedMatrix matrix)
     /// <summary>True where a block lies in one group.</summary>
     public bool HasWholeBlocks => !IsScattered && (GroupSize % Block == 0 || Groups == 1);
 
-    /// <summary>Pieces of a block that may lie in groups of their own, for kernels over codes: 1 or 2.</summary>
-    public int Parts => HasWholeBlocks ? 1 : 2;
+    /// <summary>True where each quarter of a block lies in one group.</summary>
+    public bool HasWholeQuarters => HasWholeBlocks || (!IsScattered && GroupSize % (Block / 4) == 0);
 
-    /// <summary>True where each half of a block lies in one group.</summary>
-    public bool HasWholeHalves => HasWholeBlocks || (!IsScattered && GroupSize % (Block / 2) == 0);
+    /// <summary>Pieces of a block that may lie in groups of their own: 1, 2 or, as far as <see cref="HasWholeQuarters"/> goes, 4.</summary>
+    public int Parts => HasWholeBlocks ? 1 : GroupSize % (Block / 2) == 0 ? 2 : 4;
 
     /// <summary>True where eight consecutive codes from a multiple of 8 on share a group.</summary>
     public bool HasWholeLanes => !IsScattered && (GroupSize % 8 == 0 || Groups == 1);
