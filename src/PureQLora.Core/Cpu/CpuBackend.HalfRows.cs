@@ -14,7 +14,8 @@ public sealed unsafe partial class CpuBackend
             return false;
         }
 
-        if (problem.M > HalfRows && problem.M <= PackedBFloat16Rows && problem.Precision == Precision.BFloat16 && _tier == CpuTier.Avx512BFloat16)
+        if (_tier == CpuTier.Avx512BFloat16 && problem.Precision == Precision.BFloat16 && problem.M is > HalfRows and <= PackedBFloat16Rows
+            && term.Depth >= ShortestDot)
         {
             return TryExpandedProduct(problem, new ExpandedHalves(term.Right.BFloat16, checked((int)term.Depth)));
         }
