@@ -37,6 +37,12 @@ public sealed class ComputeScope : IDisposable
     /// <summary>True where operations are recorded for backward.</summary>
     public bool RecordsGradients { get; set; }
 
+    /// <summary>
+    /// True in the second run of a checkpointed block (<see cref="Checkpoint"/>), which only makes what backward reads. Nobody reads
+    /// the block's result: an operation that is told that it ends the block records itself and leaves its values out.
+    /// </summary>
+    public bool ResultUnread { get; internal set; }
+
     /// <summary>Rounding of the operands of matrix products; float32 unless set.</summary>
     public Precision Precision { get; set; }
 
@@ -188,7 +194,7 @@ public sealed class ComputeScope : IDisposable
     public void Reset()
     {
         _tape.Truncate(0);
-        (_tensorCount, _rerunStart) = (0, 0);
+        (_tensorCount, _rerunStart, ResultUnread) = (0, 0, false);
         _arena.Reset();
     }
 
@@ -231,10 +237,12 @@ public sealed class ComputeScope : IDisposable
         return mark;
     }
 
-    /// <summary>Runs backward over the nodes recorded since the mark and ends everything made since.</summary>
+    /// <summary>Runs backward over the nodes recorded since the mark.</summary>
+    internal void BackwardTo(Position mark) => _tape.Backward(this, mark.Nodes);
+
+    /// <summary>Ends everything made since the mark.</summary>
     internal void EndRerun(Position mark)
     {
-        _tape.Backward(this, mark.Nodes);
         Rewind(mark);
         _rerunStart = mark.RerunStart;
     }

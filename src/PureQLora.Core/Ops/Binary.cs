@@ -24,8 +24,12 @@ public interface IBinaryKernels
 public static class Binary
 {
     /// <summary>y = a + b.</summary>
+    /// <param name="scope">The pass.</param>
+    /// <param name="a">Any shape.</param>
+    /// <param name="b">A shape that goes with it.</param>
+    /// <param name="endsBlock">True where y is read as the result of a checkpointed block only (<see cref="ComputeScope.ResultUnread"/>).</param>
     /// <exception cref="ArgumentException">The shapes do not go together.</exception>
-    public static Tensor Add(ComputeScope scope, Tensor a, Tensor b) => Forward(scope, BinaryKind.Add, a, b);
+    public static Tensor Add(ComputeScope scope, Tensor a, Tensor b, bool endsBlock = false) => Forward(scope, BinaryKind.Add, a, b, endsBlock);
 
     /// <summary>y = a − b.</summary>
     /// <exception cref="ArgumentException">The shapes do not go together.</exception>
@@ -83,13 +87,17 @@ public static class Binary
         return new Shape(extents);
     }
 
-    private static Tensor Forward(ComputeScope scope, BinaryKind kind, Tensor a, Tensor b)
+    private static Tensor Forward(ComputeScope scope, BinaryKind kind, Tensor a, Tensor b, bool endsBlock = false)
     {
         ArgumentNullException.ThrowIfNull(scope);
         ArgumentNullException.ThrowIfNull(a);
         ArgumentNullException.ThrowIfNull(b);
         Tensor y = scope.New(a.Shape == b.Shape ? a.Shape : Broadcast(a.Shape, b.Shape));
-        scope.Backend.BinaryForward(kind, a, b, y);
+        if (!endsBlock || !scope.ResultUnread)
+        {
+            scope.Backend.BinaryForward(kind, a, b, y);
+        }
+
         if (scope.Tracks(y, a, b))
         {
             Node node = scope.Record<Node>(y);

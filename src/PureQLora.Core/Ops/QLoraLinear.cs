@@ -44,15 +44,16 @@ public static class QLoraLinear
     /// <param name="weight">[outDim, inDim]</param>
     /// <param name="bias">[outDim], Float32, or null.</param>
     /// <param name="adapter">The low-rank branch, or null.</param>
+    /// <param name="endsBlock">True where y is read as the result of a checkpointed block only (<see cref="ComputeScope.ResultUnread"/>).</param>
     /// <returns>[…, outDim]</returns>
     /// <exception cref="ArgumentException">The shapes do not fit, or the dropout is not in [0, 1).</exception>
-    public static Tensor Forward(ComputeScope scope, Tensor x, WeightMatrix weight, Tensor? bias = null, LoraBranch? adapter = null)
+    public static Tensor Forward(
+        ComputeScope scope, Tensor x, WeightMatrix weight, Tensor? bias = null, LoraBranch? adapter = null, bool endsBlock = false)
     {
         ArgumentNullException.ThrowIfNull(scope);
         ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(weight);
         Check(x, weight, bias, adapter);
-        IBackend backend = scope.Backend;
         Tensor y = scope.New(x.Shape.With(-1, weight.OutDim));               // […, outDim]
         Tensor? down = null;                                                 // […, rank], s · dropout(x) · Aᵀ, kept for backward
         ulong key = 0;
@@ -64,16 +65,11 @@ public static class QLoraLinear
             adapter = lora;
             down = scope.New(x.Shape.With(-1, lora.A.Shape[0]));
             Down(scope, x, lora, key, down);
-            backend.QLoraProduct(x, weight, true, down, lora.B, accumulate: false, y, scope.Precision);
-        }
-        else
-        {
-            backend.WeightMatMul(x, weight, transposeWeight: true, accumulate: false, y, scope.Precision);
         }
 
-        if (bias is not null)
+        if (!endsBlock || !scope.ResultUnread)
         {
-            backend.LinearBias(bias, y);
+            Product(scope, x, weight, bias, down, adapter?.B, y);
         }
 
         if (scope.Tracks(y, x, bias, weight.Dense, adapter?.A, adapter?.B))
@@ -84,6 +80,25 @@ public static class QLoraLinear
 
         GC.KeepAlive(weight);
         return y;
+    }
+
+    /// <summary>y = x · Wᵀ + bias + down · Bᵀ.</summary>
+    private static void Product(ComputeScope scope, Tensor x, WeightMatrix weight, Tensor? bias, Tensor? down, Tensor? b, Tensor y)
+    {
+        IBackend backend = scope.Backend;
+        if (down is not null && b is not null)
+        {
+            backend.QLoraProduct(x, weight, true, down, b, accumulate: false, y, scope.Precision);
+        }
+        else
+        {
+            backend.WeightMatMul(x, weight, transposeWeight: true, accumulate: false, y, scope.Precision);
+        }
+
+        if (bias is not null)
+        {
+            backend.LinearBias(bias, y);
+        }
     }
 
     /// <summary>down = s · dropout(x) · Aᵀ.</summary>

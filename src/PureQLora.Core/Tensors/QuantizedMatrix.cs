@@ -152,6 +152,25 @@ public sealed unsafe class QuantizedMatrix : IDisposable
         }
     }
 
+    /// <summary>The words that <see cref="FromWords"/> takes: the codes as they are, no more than moved.</summary>
+    /// <param name="destination">[ceil(inDim · bits / 32), outDim]</param>
+    /// <exception cref="ArgumentException">There is no room for exactly these words.</exception>
+    public void CopyWords(Span<int> destination)
+    {
+        int rowWords = (int)(RowBytes / sizeof(int));
+        if (destination.Length != (long)rowWords * OutDim)
+        {
+            throw new ArgumentException($"[{OutDim}, {InDim}] of {Bits} bits has {(long)rowWords * OutDim} words; there is room for {destination.Length}.", nameof(destination));
+        }
+
+        fixed (int* target = destination)
+        {
+            WordTransposition.Run((int*)Codes, OutDim, rowWords, target);
+        }
+
+        GC.KeepAlive(this);
+    }
+
     /// <summary>All values, [outDim, inDim].</summary>
     public float[] Dequantize()
     {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using PureQLora.Core;
@@ -208,13 +209,12 @@ public static class GptqCheckpoint
         (int outDim, int inDim, int bits, int groups) = (matrix.OutDim, matrix.InDim, matrix.Bits, matrix.Groups);
         writer.Add(module + ".qweight", SafetensorsType.I32, [GptqPacking.WordCount(inDim, bits), outDim], stream =>
         {
-            byte[] codes = new byte[checked(outDim * inDim)];
-            for (int row = 0; row < outDim; row++)
-            {
-                matrix.CopyCodes(row, codes.AsSpan(row * inDim, inDim));
-            }
-
-            WriteWords(stream, GptqPacking.PackWeights(codes, outDim, inDim, bits));
+            // Borrowed: one array after the other for every layer would pile up to hundreds of megabytes before they are collected.
+            int count = checked(GptqPacking.WordCount(inDim, bits) * outDim);
+            int[] words = ArrayPool<int>.Shared.Rent(count);
+            matrix.CopyWords(words.AsSpan(0, count));
+            WriteWords(stream, words.AsSpan(0, count));
+            ArrayPool<int>.Shared.Return(words);
         });
         writer.Add(module + ".qzeros", SafetensorsType.I32, [groups, GptqPacking.WordCount(outDim, bits)], stream =>
         {
@@ -242,5 +242,5 @@ public static class GptqCheckpoint
         writer.AddInts(module + ".g_idx", (int[])[.. Enumerable.Range(0, inDim).Select(matrix.GroupOf)], [inDim]);
     }
 
-    private static void WriteWords(Stream stream, int[] words) => stream.Write(MemoryMarshal.AsBytes<int>(words));
+    private static void WriteWords(Stream stream, ReadOnlySpan<int> words) => stream.Write(MemoryMarshal.AsBytes(words));
 }

@@ -5,6 +5,12 @@ namespace PureQLora.Models;
 /// <summary>One layer of the decoder: x + attention(norm(x)), then x + feedForward(norm(x)).</summary>
 public sealed class DecoderBlock
 {
+    /// <summary>
+    /// Tokens that pass through the feed-forward network of a checkpointed block at a time. Its tensors, nearly three times as wide as the
+    /// hidden state, are the most that a step holds at once; each turn unpacks its weights anew.
+    /// </summary>
+    private const int TokensAtOnce = 512;
+
     private readonly float _epsilon;
 
     internal DecoderBlock(SelfAttention attention, FeedForward feedForward, Tensor inputNorm, Tensor postAttentionNorm, float epsilon)
@@ -33,11 +39,21 @@ public sealed class DecoderBlock
     /// <param name="scope">The pass.</param>
     /// <param name="x">[batch, seq, hidden]</param>
     /// <param name="context">Positions, segments, cache.</param>
-    public Tensor Forward(ComputeScope scope, Tensor x, BlockContext context)
-    {
-        Tensor attended = Attend(scope, x, context);
-        return Binary.Add(scope, attended, FeedForward.Forward(scope, RmsNorm.Forward(scope, attended, PostAttentionNorm, _epsilon)));
-    }
+    public Tensor Forward(ComputeScope scope, Tensor x, BlockContext context) => AddFeedForward(scope, Attend(scope, x, context), endsBlock: false);
+
+    /// <summary>
+    /// Applies the block as all that a <see cref="Checkpoint"/> runs: with less memory, and without its last product in the second run.
+    /// </summary>
+    /// <param name="scope">The pass.</param>
+    /// <param name="x">[batch, seq, hidden]</param>
+    /// <param name="context">Positions, segments, cache.</param>
+    internal Tensor ForwardAlone(ComputeScope scope, Tensor x, BlockContext context) => Checkpoint.ForwardRows(
+        scope,
+        Attend(scope, x, context),
+        this,
+        static (scope, attended, block) => block.AddFeedForward(scope, attended, endsBlock: true),
+        TokensAtOnce,
+        endsBlock: true);
 
     /// <summary>
     /// Lets every linear layer observe its input without the product of the last, whose result nobody wants: calibration before
@@ -52,6 +68,9 @@ public sealed class DecoderBlock
         Tensor gated = FeedForward.Gated(scope, normed); // also where only gate and up have observers
         FeedForward.Down.InputObserver?.Invoke(gated);
     }
+
+    private Tensor AddFeedForward(ComputeScope scope, Tensor attended, bool endsBlock) => Binary.Add(
+        scope, attended, FeedForward.Forward(scope, RmsNorm.Forward(scope, attended, PostAttentionNorm, _epsilon), endsBlock), endsBlock);
 
     private Tensor Attend(ComputeScope scope, Tensor x, BlockContext context) =>
         Binary.Add(scope, x, Attention.Forward(scope, RmsNorm.Forward(scope, x, InputNorm, _epsilon), context));

@@ -19,9 +19,11 @@ public sealed class FeedForward
 
     /// <summary>Applies the network to each token.</summary>
     /// <param name="scope">The pass.</param>
-    /// <param name="x">[batch, seq, hidden]</param>
-    public Tensor Forward(ComputeScope scope, Tensor x) => Down.Forward(scope, Gated(scope, x));
+    /// <param name="x">[…, hidden]</param>
+    /// <param name="endsBlock">True where y is read as the result of a checkpointed block only.</param>
+    /// <returns>[…, hidden]</returns>
+    public Tensor Forward(ComputeScope scope, Tensor x, bool endsBlock = false) => Down.Forward(scope, Gated(scope, x), endsBlock);
 
-    /// <summary>What down_proj takes. [batch, seq, intermediate]</summary>
+    /// <summary>What down_proj takes. […, intermediate]</summary>
     internal Tensor Gated(ComputeScope scope, Tensor x) => SwiGlu.Forward(scope, Gate.Forward(scope, x), Up.Forward(scope, x));
 }

@@ -41,11 +41,12 @@ public sealed class LinearLayer
     /// <summary>y = x·Wᵀ + bias + adapter(x).</summary>
     /// <param name="scope">The pass.</param>
     /// <param name="x">[…, inDim]</param>
+    /// <param name="endsBlock">True where y is read as the result of a checkpointed block only.</param>
     /// <returns>[…, outDim]</returns>
-    public Tensor Forward(ComputeScope scope, Tensor x)
+    public Tensor Forward(ComputeScope scope, Tensor x, bool endsBlock = false)
     {
         InputObserver?.Invoke(x);
-        return QLoraLinear.Forward(scope, x, Weight, Bias, IsMerged ? null : Adapter?.Branch);
+        return QLoraLinear.Forward(scope, x, Weight, Bias, IsMerged ? null : Adapter?.Branch, endsBlock);
     }
 
     /// <summary>Puts another weight of the same dimensions in place, as quantisation does.</summary>

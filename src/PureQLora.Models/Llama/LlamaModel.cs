@@ -99,8 +99,8 @@ public sealed class LlamaModel : IDisposable
             DecoderBlock block = Blocks[layer];
             // Without gradients a block's tensors end with it as well: a prompt of 512 tokens would else leave a gigabyte of them behind.
             x = input.Checkpoint || !scope.RecordsGradients
-                ? Checkpoint.Forward(scope, x, (block, context), static (scope, x, state) => RunBlock(scope, x, state.block, state.context))
-                : RunBlock(scope, x, block, context);
+                ? Checkpoint.Forward(scope, x, (block, context), static (scope, x, state) => RunAlone(scope, x, state.block, state.context))
+                : block.Forward(scope, x, context);
         }
 
         input.Cache?.Advance((int)input.Ids.Shape[1]);
@@ -200,9 +200,9 @@ public sealed class LlamaModel : IDisposable
 
     private static Tensor Trainable(Tensor tensor) => Tensor.From(tensor.ToArray(), tensor.Shape).AsParameter();
 
-    private static Tensor RunBlock(ComputeScope scope, Tensor x, DecoderBlock block, BlockContext context) => x.DataType == DataType.Float32
-        ? block.Forward(scope, x, context)
-        : Cast.Forward(scope, block.Forward(scope, Cast.Forward(scope, x, DataType.Float32), context), x.DataType);
+    private static Tensor RunAlone(ComputeScope scope, Tensor x, DecoderBlock block, BlockContext context) => x.DataType == DataType.Float32
+        ? block.ForwardAlone(scope, x, context)
+        : Cast.Forward(scope, block.ForwardAlone(scope, Cast.Forward(scope, x, DataType.Float32), context), x.DataType);
 
     private static DecoderBlock CreateBlock(LlamaConfig config, IWeightSource weights, int layer)
     {

@@ -13,7 +13,7 @@ public readonly record struct ModelInput(Tensor Ids, Tensor Positions)
     /// <summary>Keys and values of earlier tokens; the new ones are added to it.</summary>
     public KeyValueCache? Cache { get; init; }
 
-    /// <summary>Recompute each block but the last in backward instead of keeping its intermediate tensors.</summary>
+    /// <summary>Recompute each block in backward instead of keeping its intermediate tensors.</summary>
     public bool Checkpoint { get; init; }
 
     /// <summary>Type in which the activations between checkpointed blocks are kept; BFloat16 halves their memory.</summary>

@@ -3,8 +3,9 @@ using PureQLora.Core;
 namespace PureQLora.Models;
 
 /// <summary>
-/// The words of a GPTQ checkpoint. Codes form little-endian bit streams: of <c>qweight</c> [in·bits/32, out] down each column, of
-/// <c>qzeros</c> [groups, out·bits/32] along each row. With 3 bits, codes 10 and 21 of 32 lie across two words.
+/// The words of a GPTQ checkpoint. Codes form little-endian bit streams: of <c>qweight</c> [in·bits/32, out] down each column, as
+/// <see cref="QuantizedMatrix"/> keeps them along its rows; of <c>qzeros</c> [groups, out·bits/32] along each row. With 3 bits, codes 10
+/// and 21 of 32 lie across two words.
 /// </summary>
 public static class GptqPacking
 {
@@ -13,39 +14,6 @@ public static class GptqPacking
 
     /// <summary>Words that hold this many codes.</summary>
     public static int WordCount(int codes, int bits) => checked((int)((((long)codes * bits) + 31) / 32));
-
-    /// <summary>Packs weight codes.</summary>
-    /// <param name="codes">[outFeatures, inFeatures]</param>
-    /// <param name="outFeatures">Rows of W.</param>
-    /// <param name="inFeatures">Columns of W.</param>
-    /// <param name="bits">2, 3, 4 or 8.</param>
-    /// <returns>[ceil(inFeatures · bits / 32), outFeatures]</returns>
-    public static int[] PackWeights(ReadOnlySpan<byte> codes, int outFeatures, int inFeatures, int bits)
-    {
-        RequireBits(bits);
-        ArgumentOutOfRangeException.ThrowIfNotEqual(codes.Length, (long)outFeatures * inFeatures);
-        var words = new int[checked(WordCount(inFeatures, bits) * outFeatures)];
-        Pack(codes, new Strides(inFeatures, 1), words, new Strides(1, outFeatures), outFeatures, inFeatures, bits);
-        return words;
-    }
-
-    /// <summary>The inverse of <see cref="PackWeights"/>.</summary>
-    /// <param name="words">qweight. [ceil(inFeatures · bits / 32), outFeatures]</param>
-    /// <param name="outFeatures">Rows of W.</param>
-    /// <param name="inFeatures">Columns of W.</param>
-    /// <param name="bits">2, 3, 4 or 8.</param>
-    /// <param name="layer">The layer's name, for error messages.</param>
-    /// <returns>Codes. [outFeatures, inFeatures]</returns>
-    /// <exception cref="UserErrorException">The number of words does not fit the layer.</exception>
-    public static byte[] UnpackWeights(ReadOnlySpan<int> words, int outFeatures, int inFeatures, int bits, string layer)
-    {
-        RequireBits(bits);
-        RequireSizes(outFeatures, inFeatures, layer);
-        RequireLength(words.Length, WordCount(inFeatures, bits), outFeatures, "qweight", layer);
-        var codes = new byte[outFeatures * inFeatures];
-        Unpack(words, new Strides(1, outFeatures), codes, new Strides(inFeatures, 1), outFeatures, inFeatures, bits);
-        return codes;
-    }
 
     /// <summary>Packs zero points.</summary>
     /// <param name="zeros">[outFeatures, groups]</param>

@@ -98,6 +98,31 @@ public sealed class CpuMatrixKernelTests
         }
     }
 
+    /// <summary>
+    /// Operands that are stored as bfloat16 are packed as they are; the same values as float32 are rounded to themselves. Of fewer than 65
+    /// rows, the two may be summed in different orders.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(CpuTiers.All), MemberType = typeof(CpuTiers))]
+    public void MatrixProducts_GivenStoredBFloat16_ShouldEqualThoseOfTheSameFloats(CpuTier tier)
+    {
+        using CpuBackend backend = CpuTiers.Open(tier);
+        foreach ((int m, int n, int k) in new[] { (70, 101, 301), (65, 128, 1024), (140, 66, 515), (33, 64, 31) })
+        {
+            foreach ((bool transposeX, bool transposeW) in new[] { (false, true), (false, false), (true, false), (true, true) })
+            {
+                (Tensor halfX, Tensor x) = Halves(transposeX ? k : m, transposeX ? m : k, 1);
+                (Tensor halfW, Tensor w) = Halves(transposeW ? n : k, transposeW ? k : n, 2);
+                (Tensor expected, Tensor actual) = (Tensor.Create(new Shape(m, n)), Tensor.Create(new Shape(m, n)));
+                backend.MatMul(x, transposeX, w, transposeW, 1f, accumulate: false, expected, Precision.BFloat16);
+                backend.MatMul(halfX, transposeX, halfW, transposeW, 1f, accumulate: false, actual, Precision.BFloat16);
+
+                Assert.InRange(expected.ToArray().Max(), 0.01f, float.MaxValue);
+                Assert.Equal(expected.ToArray(), actual.ToArray());
+            }
+        }
+    }
+
     [Fact]
     public void MatrixProducts_GivenATrainingStepThatRepeats_ShouldAllocateNothing()
     {
@@ -130,6 +155,15 @@ public sealed class CpuMatrixKernelTests
 
         Assert.InRange(loss.Floats[0], 5f, 20f);
         Assert.InRange(arena.PeakBytes, 1, (long)tokens * vocabulary * sizeof(float) / 10);
+    }
+
+    /// <summary>The same random values as bfloat16 and as float32.</summary>
+    private static (Tensor Halves, Tensor Floats) Halves(int rows, int columns, int seed)
+    {
+        float[] values = [.. MatrixReference.Random(rows * columns, seed).Select(BFloat16.Round)];
+        Tensor halves = Tensor.Create(new Shape(rows, columns), DataType.BFloat16);
+        halves.Storage.Write(0, System.Runtime.InteropServices.MemoryMarshal.AsBytes<BFloat16>(Array.ConvertAll(values, static value => (BFloat16)value)));
+        return (halves, Tensor.From(values, new Shape(rows, columns)));
     }
 
     /// <summary>Forward and backward of a layer and a loss on shapes that cut into several tiles.</summary>

@@ -24,8 +24,8 @@ public sealed class GptqPackingTests
         byte[] codes = Golden.Bytes($"b{bits}.codes");
         int[] words = Golden.Ints($"b{bits}.qweight");
 
-        Assert.Equal(words, GptqPacking.PackWeights(codes, Out, In, bits));
-        Assert.Equal(codes, GptqPacking.UnpackWeights(words, Out, In, bits, "layer"));
+        Assert.Equal(words, Words(codes, Out, In, bits));
+        Assert.Equal(codes, Codes(words, Out, In, bits));
     }
 
     [Theory]
@@ -53,8 +53,8 @@ public sealed class GptqPackingTests
         Prop.ForAll(sizes.ToArbitrary(), size =>
         {
             byte[] codes = Codes(size.Streams * size.Length, size.Bits, size.Seed);
-            int[] words = GptqPacking.PackWeights(codes, size.Streams, size.Length, size.Bits);
-            Assert.Equal(codes, GptqPacking.UnpackWeights(words, size.Streams, size.Length, size.Bits, "layer"));
+            int[] words = Words(codes, size.Streams, size.Length, size.Bits);
+            Assert.Equal(codes, Codes(words, size.Streams, size.Length, size.Bits));
             foreach (GptqFormat format in Enum.GetValues<GptqFormat>())
             {
                 int[] zeros = GptqPacking.PackZeros(codes, size.Streams, size.Length, size.Bits, format);
@@ -65,7 +65,7 @@ public sealed class GptqPackingTests
 
     [Fact]
     public void Packing_GivenACodeThatDoesNotFit_ShouldThrow() =>
-        Assert.Throws<ArgumentOutOfRangeException>(() => GptqPacking.PackWeights([16], 1, 1, 4));
+        Assert.Throws<ArgumentOutOfRangeException>(() => GptqPacking.PackZeros([16], 1, 1, 4, GptqFormat.V2));
 
     [Theory]
     [InlineData(0, 8, 4)]
@@ -80,7 +80,6 @@ public sealed class GptqPackingTests
     {
         int[] words = new int[8]; // right for 8 × 8 codes of 4 bits
 
-        Assert.Throws<UserErrorException>(() => GptqPacking.UnpackWeights(words, outFeatures, second, bits, "layer"));
         Assert.Throws<UserErrorException>(() => GptqPacking.UnpackZeros(words, outFeatures, second, bits, GptqFormat.V1, "layer"));
     }
 
@@ -90,6 +89,26 @@ public sealed class GptqPackingTests
         int[] words = Golden.Ints(wordsName);
         Assert.Equal(words, GptqPacking.PackZeros(zeros, Out, Groups, bits, format));
         Assert.Equal(zeros, GptqPacking.UnpackZeros(words, Out, Groups, bits, format, "layer"));
+    }
+
+    private static int[] Words(byte[] codes, int outDim, int inDim, int bits)
+    {
+        using QuantizedMatrix matrix = QuantizedMatrix.FromCodes(outDim, inDim, bits, -1, codes, new float[outDim], new byte[outDim]);
+        int[] words = new int[GptqPacking.WordCount(inDim, bits) * outDim];
+        matrix.CopyWords(words);
+        return words;
+    }
+
+    private static byte[] Codes(int[] words, int outDim, int inDim, int bits)
+    {
+        using QuantizedMatrix matrix = QuantizedMatrix.FromWords(outDim, inDim, bits, -1, words, new float[outDim], new byte[outDim]);
+        byte[] codes = new byte[outDim * inDim];
+        for (int row = 0; row < outDim; row++)
+        {
+            matrix.CopyCodes(row, codes.AsSpan(row * inDim, inDim));
+        }
+
+        return codes;
     }
 
     private static byte[] Codes(int count, int bits, int seed)

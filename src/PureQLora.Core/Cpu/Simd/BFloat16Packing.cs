@@ -13,15 +13,26 @@ internal static unsafe class BFloat16Packing
     /// <summary>Columns that are transposed together, and pairs that one transposition takes.</summary>
     private const int Square = 16;
 
+    /// <summary>Stored values of a row that are moved at once.</summary>
+    private const int StoredStep = 8;
+
     /// <summary>Floats of the buffer for so many rows or columns.</summary>
-    public static long BufferLength(int outerCount) => Math.Max(Square, outerCount / Square) * 2L * Square * Square;
+    public static long BufferLength(int outerCount) => Math.Max(2L * outerCount, Square * BFloat16Panels.InnerBlock);
 
     /// <summary>Left rows that run along the inner dimension.</summary>
     public static void CopyRows(in MatrixSource source, long row, int rows, long inner, int depth, byte* target, float* buffer)
     {
         for (int r = 0; r < rows; r++, target += BFloat16Panels.LeftStride)
         {
-            Narrow(source.Row(row + r, inner, depth, buffer), (ushort*)target, depth);
+            if (source.BFloat16 is null)
+            {
+                Narrow(source.Row(row + r, inner, depth, buffer), (ushort*)target, depth);
+                continue;
+            }
+
+            Span<ushort> copy = new(target, (depth + 1) & ~1);
+            copy[^1] = 0;
+            new ReadOnlySpan<ushort>(source.BFloat16At(row + r, inner), depth).CopyTo(copy);
         }
     }
 
@@ -55,24 +66,28 @@ internal static unsafe class BFloat16Packing
             return;
         }
 
-        Vector512<uint>* square = stackalloc Vector512<uint>[Square];
-        float** rows = stackalloc float*[Square];
+        void** rows = stackalloc void*[Square];
         long panelBytes = (depth + 1) / 2 * BFloat16Panels.PairBytes;
+        bool asStored = source.BFloat16 is not null && depth % StoredStep == 0;
         for (int first = 0; first < columns; first += Square)
         {
             byte* panel = target + (first / BFloat16Panels.Columns * panelBytes) + (first % BFloat16Panels.Columns * sizeof(uint));
-            int count = Math.Min(Square, columns - first);
-            for (int start = 0; start < depth; start += 2 * Square)
+            for (int r = 0; r < Square; r++)
             {
-                int length = Math.Min(2 * Square, depth - start);
-                for (int r = 0; r < Square; r++)
-                {
-                    // Columns that are not there repeat the first; their results are never stored.
-                    rows[r] = r < count ? source.Row(column + first + r, inner + start, length, buffer + (r * 2 * Square)) : rows[0];
-                    square[r] = Narrow(rows[r], length);
-                }
+                // Columns that are not there repeat the last; their results are never stored.
+                long row = column + Math.Min(first + r, columns - 1);
+                rows[r] = asStored ? source.BFloat16At(row, inner)
+                    : first + r < columns ? source.Row(row, inner, depth, buffer + (r * BFloat16Panels.InnerBlock))
+                    : rows[r - 1];
+            }
 
-                StoreTransposed(square, panel + (start / 2 * BFloat16Panels.PairBytes), BFloat16Panels.PairBytes, (length + 1) / 2);
+            if (asStored)
+            {
+                TransposeStored((byte**)rows, depth, panel);
+            }
+            else
+            {
+                TransposePanel((float**)rows, depth, panel);
             }
         }
     }
@@ -86,15 +101,73 @@ internal static unsafe class BFloat16Packing
         }
 
         long panelBytes = (depth + 1) / 2 * BFloat16Panels.PairBytes;
+        bool asStored = source.BFloat16 is not null && columns % (2 * Square) == 0;
         for (int p = 0; p < depth; p += 2, target += BFloat16Panels.PairBytes)
         {
+            bool hasOdd = p + 1 < depth;
+            if (asStored)
+            {
+                InterleaveStored(source.BFloat16At(inner + p, column), hasOdd ? source.BFloat16At(inner + p + 1, column) : null, columns, target, panelBytes);
+                continue;
+            }
+
             float* even = source.Row(inner + p, column, columns, buffer);
-            float* odd = p + 1 < depth ? source.Row(inner + p + 1, column, columns, buffer + columns) : null;
+            float* odd = hasOdd ? source.Row(inner + p + 1, column, columns, buffer + columns) : null;
             for (int first = 0; first < columns; first += Square)
             {
                 byte* panel = target + (first / BFloat16Panels.Columns * panelBytes) + (first % BFloat16Panels.Columns * sizeof(uint));
                 Interleave(even + first, odd is null ? null : odd + first, Math.Min(Square, columns - first)).Store((uint*)panel);
             }
+        }
+    }
+
+    /// <summary>Rounds and transposes 16 rows.</summary>
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void TransposePanel(float** rows, int depth, byte* panel)
+    {
+        Vector512<uint>* square = stackalloc Vector512<uint>[Square];
+        for (int start = 0; start < depth; start += 2 * Square)
+        {
+            int length = Math.Min(2 * Square, depth - start);
+            for (int r = 0; r < Square; r++)
+            {
+                square[r] = Narrow(rows[r] + start, length);
+            }
+
+            StoreTransposed(square, panel + (start / 2 * BFloat16Panels.PairBytes), BFloat16Panels.PairBytes, (length + 1) / 2);
+        }
+    }
+
+    /// <summary>Transposes the pairs of 16 stored rows.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void TransposeStored(byte** rows, int depth, byte* panel)
+    {
+        for (long at = 0; at < depth * sizeof(ushort); at += StoredStep * sizeof(ushort), panel += StoredStep / 2 * BFloat16Panels.PairBytes)
+        {
+            PanelLanes.Store(
+                PanelLanes.Load(rows, at).AsUInt32(),
+                PanelLanes.Load(rows + 1, at).AsUInt32(),
+                PanelLanes.Load(rows + 2, at).AsUInt32(),
+                PanelLanes.Load(rows + 3, at).AsUInt32(),
+                panel,
+                BFloat16Panels.PairBytes);
+        }
+    }
+
+    /// <summary>Pairs of two stored rows, of which the second may be missing, at columns of whole panels.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void InterleaveStored(ushort* even, ushort* odd, int columns, byte* target, long panelBytes)
+    {
+        Vector512<ulong> lower = Vector512.Create(0UL, 1, 8, 9, 2, 3, 10, 11);
+        Vector512<ulong> upper = Vector512.Create(4UL, 5, 12, 13, 6, 7, 14, 15);
+        for (int first = 0; first < columns; first += 2 * Square, target += panelBytes)
+        {
+            Vector512<ushort> a = Vector512.Load(even + first);
+            Vector512<ushort> b = odd is null ? default : Vector512.Load(odd + first);
+            Vector512<ulong> low = Avx512BW.UnpackLow(a, b).AsUInt64(), high = Avx512BW.UnpackHigh(a, b).AsUInt64();
+            Avx512F.PermuteVar8x64x2(low, lower, high).Store((ulong*)target);
+            Avx512F.PermuteVar8x64x2(low, upper, high).Store((ulong*)(target + 64));
         }
     }
 

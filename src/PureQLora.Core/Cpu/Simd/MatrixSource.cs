@@ -44,6 +44,9 @@ internal readonly unsafe struct MatrixSource
     /// <summary>First of a bfloat16 operand's elements, row by row; null for other operands.</summary>
     public ushort* BFloat16 => _storing == Storing.BFloat16 ? (ushort*)_data : null;
 
+    /// <summary>An element of a bfloat16 operand.</summary>
+    public ushort* BFloat16At(long row, long column) => (ushort*)_data + (row * _stride) + column;
+
     /// <summary>The last dimension of a tensor as rows.</summary>
     public static MatrixSource Of(Tensor tensor) => new(tensor.Host(), tensor.Shape.Columns, tensor.DataType switch
     {

@@ -12,6 +12,11 @@ namespace PureQLora.Core;
 internal readonly unsafe struct QuantizedNibbles
 {
     private const int Block = 128;
+
+    /// <summary>Codes of one 128-bit lane; they belong to one group.</summary>
+    private const int Chunk = 32;
+
+    /// <summary>Rows that are transposed together: the 32-bit lanes of a vector.</summary>
     private const int Square = 16;
 
     private readonly byte* _codes;
@@ -37,35 +42,19 @@ internal readonly unsafe struct QuantizedNibbles
         return fits;
     }
 
-    /// <summary>Packs weight rows as right columns (forward); false where the piece is not made of whole blocks.</summary>
-    [SkipLocalsInit]
+    /// <summary>Packs weight rows as right columns (forward); false where the piece is not made of whole chunks.</summary>
     public bool TryTransposePanels(long row, int rows, long inner, int depth, byte* target)
     {
-        if (inner % Block != 0 || depth % Block != 0)
+        if (inner % Chunk != 0 || depth % Chunk != 0)
         {
             return false;
         }
 
-        Vector512<uint>* squares = stackalloc Vector512<uint>[4 * Square];
         long panelBytes = (long)depth / 2 * BFloat16Panels.PairBytes;
         for (int first = 0; first < rows; first += Square)
         {
             byte* panel = target + (first / BFloat16Panels.Columns * panelBytes) + (first % BFloat16Panels.Columns * sizeof(uint));
-            int count = Math.Min(Square, rows - first);
-            for (int start = 0; start < depth; start += Block, panel += Block / 2 * BFloat16Panels.PairBytes)
-            {
-                for (int r = 0; r < count; r++)
-                {
-                    PairsAlongRow(row + first + r, inner + start, squares + r);
-                }
-
-                for (int i = 0; i < 4; i++)
-                {
-                    int firstPair = ((i & 1) * 8) + (i >> 1);
-                    BFloat16Packing.Transpose(
-                        squares + (i * Square), panel + (firstPair * BFloat16Panels.PairBytes), 16 * BFloat16Panels.PairBytes, 2 * BFloat16Panels.PairBytes);
-                }
-            }
+            TransposeRows(row + first, Math.Min(Square, rows - first), inner, depth, panel);
         }
 
         return true;
@@ -91,19 +80,65 @@ internal readonly unsafe struct QuantizedNibbles
         return true;
     }
 
-    /// <summary>128 values of a row as pairs: four vectors, 16 apart in <paramref name="squares"/>.</summary>
-    /// <remarks>
-    /// Lane l of the vectors holds columns 32l …; in order: pairs (0, 1), (4, 5), (8, 9), (12, 13); the same from 16 on; pairs (2, 3),
-    /// (6, 7), …; the same from 18 on. The transposition puts them in order, which costs nothing.
-    /// </remarks>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void PairsAlongRow(long row, long column, Vector512<uint>* squares)
+    /// <summary>Packs 16 rows, their codes arranged by <see cref="PanelLanes"/>; what is looked up stays in its lane.</summary>
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void TransposeRows(long row, int rows, long inner, int depth, byte* panel)
     {
-        LookUp(row, column, out Vector512<ushort> v0, out Vector512<ushort> v1, out Vector512<ushort> v2, out Vector512<ushort> v3);
-        squares[0] = Avx512BW.UnpackLow(v0, v1).AsUInt32();
-        squares[Square] = Avx512BW.UnpackHigh(v0, v1).AsUInt32();
-        squares[2 * Square] = Avx512BW.UnpackLow(v2, v3).AsUInt32();
-        squares[3 * Square] = Avx512BW.UnpackHigh(v2, v3).AsUInt32();
+        Vector512<ushort>* tables = stackalloc Vector512<ushort>[8];
+        byte** codes = stackalloc byte*[Square];
+        for (int r = 0; r < Square; r++)
+        {
+            // Rows that are not there repeat the last; their results are never stored.
+            codes[r] = _codes + ((row + Math.Min(r, rows - 1)) * _rowBytes);
+        }
+
+        long groupEnd = 0;
+        for (long column = inner; column < inner + depth; column += Chunk, panel += Chunk / 2 * BFloat16Panels.PairBytes)
+        {
+            if (column >= groupEnd)
+            {
+                long group = column / _groupSize;
+                TablesOfRows(row, rows, group, tables);
+                groupEnd = (group + 1) * _groupSize;
+            }
+
+            PairsOfRows(codes, column, tables, out Vector512<uint> a0, out Vector512<uint> b0, out Vector512<uint> c0, out Vector512<uint> d0);
+            PairsOfRows(codes + 1, column, tables + 2, out Vector512<uint> a1, out Vector512<uint> b1, out Vector512<uint> c1, out Vector512<uint> d1);
+            PairsOfRows(codes + 2, column, tables + 4, out Vector512<uint> a2, out Vector512<uint> b2, out Vector512<uint> c2, out Vector512<uint> d2);
+            PairsOfRows(codes + 3, column, tables + 6, out Vector512<uint> a3, out Vector512<uint> b3, out Vector512<uint> c3, out Vector512<uint> d3);
+            PanelLanes.Store(a0, a1, a2, a3, panel, 2 * BFloat16Panels.PairBytes);
+            PanelLanes.Store(b0, b1, b2, b3, panel + BFloat16Panels.PairBytes, 2 * BFloat16Panels.PairBytes);
+            PanelLanes.Store(c0, c1, c2, c3, panel + (8 * BFloat16Panels.PairBytes), 2 * BFloat16Panels.PairBytes);
+            PanelLanes.Store(d0, d1, d2, d3, panel + (9 * BFloat16Panels.PairBytes), 2 * BFloat16Panels.PairBytes);
+        }
+    }
+
+    /// <summary>The values of a group of 16 rows: for each q those of rows q, 4 + q, 8 + q and 12 + q in two vectors.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void TablesOfRows(long row, int rows, long group, Vector512<ushort>* tables)
+    {
+        for (int i = 0; i < 8; i++)
+        {
+            int first = ((i & 1) * 8) + (i >> 1);
+            tables[i] = Vector512.Create(Values(row + Math.Min(first, rows - 1), group), Values(row + Math.Min(first + 4, rows - 1), group));
+        }
+    }
+
+    /// <summary>
+    /// 32 values of the rows at 0, 4, 8 and 12, a row a lane: in every lane <paramref name="a"/> holds pairs 0, 2, 4, 6,
+    /// <paramref name="b"/> 1, 3, 5, 7, <paramref name="c"/> and <paramref name="d"/> the eight that follow.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void PairsOfRows(
+        byte** rows, long column, Vector512<ushort>* tables, out Vector512<uint> a, out Vector512<uint> b, out Vector512<uint> c, out Vector512<uint> d)
+    {
+        Vector512<ushort> words = PanelLanes.Load(rows, column / 2).AsUInt16();
+        LookUpQuarters(words, tables[0], tables[1], out Vector512<ushort> v0, out Vector512<ushort> v1, out Vector512<ushort> v2, out Vector512<ushort> v3);
+        a = Avx512BW.UnpackLow(v0, v1).AsUInt32();
+        b = Avx512BW.UnpackLow(v2, v3).AsUInt32();
+        c = Avx512BW.UnpackHigh(v0, v1).AsUInt32();
+        d = Avx512BW.UnpackHigh(v2, v3).AsUInt32();
     }
 
     /// <summary>128 columns of two rows as pairs, 32 columns a panel.</summary>
@@ -152,10 +187,19 @@ internal readonly unsafe struct QuantizedNibbles
             return;
         }
 
-        // Up to four groups: words 8i … 8i + 7 belong to quarter i, whose table is at 16i.
-        Vector512<ushort> quarters = Vector512.ShiftLeft(Vector512<ushort>.Indices & Vector512.Create((ushort)24), 1);
+        // Up to four groups: words 8i … 8i + 7 belong to quarter i.
         Vector512<ushort> lower = Table(row, firstGroup, (column + 32) / _groupSize);
         Vector512<ushort> upper = Table(row, (column + 64) / _groupSize, (column + 96) / _groupSize);
+        LookUpQuarters(words, lower, upper, out v0, out v1, out v2, out v3);
+    }
+
+    /// <summary>Values of codes whose four 128-bit lanes have a table of 16 values each, two of them in either vector.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void LookUpQuarters(
+        Vector512<ushort> words, Vector512<ushort> lower, Vector512<ushort> upper, out Vector512<ushort> v0, out Vector512<ushort> v1, out Vector512<ushort> v2, out Vector512<ushort> v3)
+    {
+        Vector512<ushort> mask = Vector512.Create((ushort)15);
+        Vector512<ushort> quarters = Vector512.ShiftLeft(Vector512<ushort>.Indices & Vector512.Create((ushort)24), 1);
         v0 = Avx512BW.PermuteVar32x16x2(lower, (words & mask) | quarters, upper);
         v1 = Avx512BW.PermuteVar32x16x2(lower, (Vector512.ShiftRightLogical(words, 4) & mask) | quarters, upper);
         v2 = Avx512BW.PermuteVar32x16x2(lower, (Vector512.ShiftRightLogical(words, 8) & mask) | quarters, upper);
