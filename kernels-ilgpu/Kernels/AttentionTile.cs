@@ -7,7 +7,10 @@ namespace PureQLora.Kernels;
 /// What the products of an attention share: a group of four warps keeps 64 rows of one side (queries, or keys) in registers, 16 a warp, and
 /// goes through the other side in tiles of 32 rows. Weights [16, 32] of a warp are made in registers and multiply the tile again.
 /// </summary>
-/// <remarks>A chunk's place in shared memory depends on its row, so that the eight rows that ldmatrix reads at once lie in different banks.</remarks>
+/// <remarks>
+/// A chunk's place in shared memory depends on its row, so that the eight rows that ldmatrix reads at once lie in different banks. The places
+/// that a thread reads differ from its first one in some bits, which are the same for all threads: one exclusive or each, and one register.
+/// </remarks>
 public static class AttentionTile
 {
     /// <summary>Rows that a group keeps.</summary>
@@ -44,62 +47,75 @@ public static class AttentionTile
     public static HeadOperand Load<THead>(ArrayView<Word4> tile)
         where THead : struct, IHeadSize
     {
-        Word4 step0 = LoadStep<THead>(tile, 0);
-        Word4 step1 = LoadStep<THead>(tile, 1);
-        Word4 step2 = LoadStep<THead>(tile, 2);
-        Word4 step3 = LoadStep<THead>(tile, 3);
+        int lane = Group.IdxX & 31;
+        int place = Place<THead>(((Group.IdxX >> 5) * 16) + (lane & 15), lane >> 4);
+        Word4 step0 = TensorCore.LoadMatrices(tile, place);
+        Word4 step1 = TensorCore.LoadMatrices(tile, place ^ 2);
+        Word4 step2 = TensorCore.LoadMatrices(tile, place ^ 4);
+        Word4 step3 = TensorCore.LoadMatrices(tile, place ^ 6);
         Word4 step4 = default;
         Word4 step5 = default;
         Word4 step6 = default;
         Word4 step7 = default;
         if (THead.Size > 64)
         {
-            step4 = LoadStep<THead>(tile, 4);
-            step5 = LoadStep<THead>(tile, 5);
-            step6 = LoadStep<THead>(tile, 6);
-            step7 = LoadStep<THead>(tile, 7);
+            step4 = TensorCore.LoadMatrices(tile, place ^ 8);
+            step5 = TensorCore.LoadMatrices(tile, place ^ 10);
+            step6 = TensorCore.LoadMatrices(tile, place ^ 12);
+            step7 = TensorCore.LoadMatrices(tile, place ^ 14);
         }
 
         return new HeadOperand(step0, step1, step2, step3, step4, step5, step6, step7);
     }
 
     /// <summary>The warp's rows times the transpose of a tile: [16, 32].</summary>
+    /// <param name="left">The warp's rows.</param>
+    /// <param name="right">Shared.</param>
+    /// <param name="start">Where the tile starts in it: a multiple of a tile.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static RowAccumulators Scores<THead>(HeadOperand left, ArrayView<Word4> right, int start)
         where THead : struct, IHeadSize
     {
+        int lane = Group.IdxX & 31;
+        int place = start + Place<THead>((lane & 7) + ((lane >> 4) << 3), (lane >> 3) & 1);
         RowAccumulators sums = default;
-        sums = AddStep<THead>(sums, left.Step0, right, start, 0);
-        sums = AddStep<THead>(sums, left.Step1, right, start, 1);
-        sums = AddStep<THead>(sums, left.Step2, right, start, 2);
-        sums = AddStep<THead>(sums, left.Step3, right, start, 3);
+        sums = AddStep<THead>(sums, left.Step0, right, place, 0);
+        sums = AddStep<THead>(sums, left.Step1, right, place, 1);
+        sums = AddStep<THead>(sums, left.Step2, right, place, 2);
+        sums = AddStep<THead>(sums, left.Step3, right, place, 3);
         if (THead.Size > 64)
         {
-            sums = AddStep<THead>(sums, left.Step4, right, start, 4);
-            sums = AddStep<THead>(sums, left.Step5, right, start, 5);
-            sums = AddStep<THead>(sums, left.Step6, right, start, 6);
-            sums = AddStep<THead>(sums, left.Step7, right, start, 7);
+            sums = AddStep<THead>(sums, left.Step4, right, place, 4);
+            sums = AddStep<THead>(sums, left.Step5, right, place, 5);
+            sums = AddStep<THead>(sums, left.Step6, right, place, 6);
+            sums = AddStep<THead>(sums, left.Step7, right, place, 7);
         }
 
         return sums;
     }
 
-    /// <summary>sums + weights · tile, with weights [16, 32] of the warp rounded to bfloat16.</summary>
+    /// <summary>sums + weights · tile.</summary>
+    /// <param name="sums">[16, head]</param>
+    /// <param name="weights">[16, 32] of the warp, which are rounded to bfloat16.</param>
+    /// <param name="right">Shared.</param>
+    /// <param name="start">Where the tile starts in it: a multiple of a tile.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static HeadAccumulators Combine<THead>(HeadAccumulators sums, RowAccumulators weights, ArrayView<Word4> right, int start)
         where THead : struct, IHeadSize
     {
+        int place = start + Place<THead>(Group.IdxX & 15, (Group.IdxX & 31) >> 4);
+
         // The accumulators of two products of eight columns are laid out as one operand of 16.
         Word4 first = Round(weights.Columns0, weights.Columns1);
         Word4 last = Round(weights.Columns2, weights.Columns3);
-        RowAccumulators part0 = AddPart<THead>(sums.Part0, first, last, right, start, 0);
-        RowAccumulators part1 = AddPart<THead>(sums.Part1, first, last, right, start, 1);
+        RowAccumulators part0 = AddPart<THead>(sums.Part0, first, last, right, place, 0);
+        RowAccumulators part1 = AddPart<THead>(sums.Part1, first, last, right, place, 1);
         RowAccumulators part2 = sums.Part2;
         RowAccumulators part3 = sums.Part3;
         if (THead.Size > 64)
         {
-            part2 = AddPart<THead>(part2, first, last, right, start, 2);
-            part3 = AddPart<THead>(part3, first, last, right, start, 3);
+            part2 = AddPart<THead>(part2, first, last, right, place, 2);
+            part3 = AddPart<THead>(part3, first, last, right, place, 3);
         }
 
         return new HeadAccumulators(part0, part1, part2, part3);
@@ -120,39 +136,23 @@ public static class AttentionTile
         where THead : struct, IHeadSize => (row << THead.ChunkShift) + (chunk ^ (row & 7));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Word4 LoadStep<THead>(ArrayView<Word4> tile, int step)
-        where THead : struct, IHeadSize
-    {
-        int lane = Group.IdxX & 31;
-        int row = ((Group.IdxX >> 5) * 16) + (lane & 15);
-        return TensorCore.LoadMatrices(tile, Place<THead>(row, (2 * step) + (lane >> 4)));
-    }
+    private static RowAccumulators AddStep<THead>(RowAccumulators sums, Word4 left, ArrayView<Word4> right, int place, int step)
+        where THead : struct, IHeadSize => GemmTile.MultiplyAdd(
+            sums,
+            left,
+            TensorCore.LoadMatrices(right, place ^ (2 * step)),
+            TensorCore.LoadMatrices(right, place ^ ((16 << THead.ChunkShift) + (2 * step))));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static RowAccumulators AddStep<THead>(RowAccumulators sums, Word4 left, ArrayView<Word4> right, int start, int step)
+    private static RowAccumulators AddPart<THead>(RowAccumulators sums, Word4 first, Word4 last, ArrayView<Word4> right, int place, int part)
         where THead : struct, IHeadSize
     {
-        int lane = Group.IdxX & 31;
-        int row = (lane & 7) + ((lane >> 4) << 3);
-        int chunk = (2 * step) + ((lane >> 3) & 1);
-        Word4 b0 = TensorCore.LoadMatrices(right, start + Place<THead>(row, chunk));
-        Word4 b1 = TensorCore.LoadMatrices(right, start + Place<THead>(row + 16, chunk));
-        return GemmTile.MultiplyAdd(sums, left, b0, b1);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static RowAccumulators AddPart<THead>(RowAccumulators sums, Word4 first, Word4 last, ArrayView<Word4> right, int start, int part)
-        where THead : struct, IHeadSize
-    {
-        int lane = Group.IdxX & 31;
-        int row = lane & 15;
-        int chunk = (4 * part) + (lane >> 4);
-        Word4 b0 = TensorCore.LoadMatricesTransposed(right, start + Place<THead>(row, chunk));
-        Word4 b1 = TensorCore.LoadMatricesTransposed(right, start + Place<THead>(row, chunk + 2));
-        sums = GemmTile.MultiplyAdd(sums, first, b0, b1);
-        b0 = TensorCore.LoadMatricesTransposed(right, start + Place<THead>(row + 16, chunk));
-        b1 = TensorCore.LoadMatricesTransposed(right, start + Place<THead>(row + 16, chunk + 2));
-        return GemmTile.MultiplyAdd(sums, last, b0, b1);
+        int chunk = 4 * part;
+        int below = (16 << THead.ChunkShift) + chunk;
+        sums = GemmTile.MultiplyAdd(
+            sums, first, TensorCore.LoadMatricesTransposed(right, place ^ chunk), TensorCore.LoadMatricesTransposed(right, place ^ (chunk + 2)));
+        return GemmTile.MultiplyAdd(
+            sums, last, TensorCore.LoadMatricesTransposed(right, place ^ below), TensorCore.LoadMatricesTransposed(right, place ^ (below + 2)));
     }
 
     private static Word4 Round(Float4 low, Float4 high) => new(

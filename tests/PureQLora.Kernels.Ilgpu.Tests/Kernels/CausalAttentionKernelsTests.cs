@@ -12,9 +12,9 @@ public sealed class CausalAttentionKernelsTests : KernelTest
     /// <summary>Batch, sequence, key count, capacity, heads, key-value heads, dimension, window (0 is none), segment pattern.</summary>
     public static TheoryData<int, int, int, int, int, int, int, int, string> Shapes => new()
     {
-        { 1, 5, 5, 5, 2, 1, 4, 0, "none" },
-        { 2, 3, 12, 14, 4, 2, 5, 4, "left" },
+        { 1, 2, 6, 7, 2, 1, 5, 3, "left" },
 #if !ILGPU
+        { 2, 3, 12, 14, 4, 2, 5, 4, "left" },
         { 1, 1, 300, 310, 4, 1, 24, 0, "none" },       // decoding, every warp has keys
         { 2, 1, 40, 40, 2, 2, 64, 33, "left" },        // … most have none
         { 1, 67, 67, 67, 4, 2, 24, 0, "packed" },
