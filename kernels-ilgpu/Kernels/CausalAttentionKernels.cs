@@ -36,7 +36,7 @@ public static class CausalAttentionKernels
     public static readonly Kernel<TileArguments> ValueGradient64 = new(RunValueGradient<Head64>, AttentionTile.Threads, minGroups: 3);
 
     /// <summary>dv, heads of up to 128 numbers.</summary>
-    public static readonly Kernel<TileArguments> ValueGradient128 = new(RunValueGradient<Head128>, AttentionTile.Threads, minGroups: 2);
+    public static readonly Kernel<TileArguments> ValueGradient128 = new(RunValueGradient<Head128>, AttentionTile.Threads, minGroups: 3);
 
     /// <summary>The rows or the keys of every pair one after another, rounded, padded with zeros; two numbers a thread.</summary>
     public static readonly Kernel<PackArguments> Pack = new(RunPack, groupSize: 256);
@@ -53,8 +53,8 @@ public static class CausalAttentionKernels
         int left = (arguments.PaddedRows / AttentionTile.LeftRows) - 1 - (Grid.IdxX / arguments.Pairs);
         int row = left * AttentionTile.LeftRows;
         HeadOperand queries = LoadLeft<THead>(first, arguments.Q, (pair * arguments.PaddedRows) + row);
-        int tile = FirstKeyTile(geometry, row);
-        int end = EndKeyTile(geometry, row);
+        int tile = AttentionRange.FirstKeyTile(geometry, pair, row);
+        int end = AttentionRange.EndKeyTile(geometry, row);
         row += AttentionTile.UpperRow();
         int upperOwn = geometry.OwnKey(row);
         int lowerOwn = geometry.OwnKey(row + 8);
@@ -107,8 +107,8 @@ public static class CausalAttentionKernels
         int row = left * AttentionTile.LeftRows;
         HeadOperand queries = LoadLeft<THead>(first, arguments.Q, (pair * arguments.PaddedRows) + row);
         HeadOperand dy = LoadLeft<THead>(second, arguments.Dy, (pair * arguments.PaddedRows) + row);
-        int tile = FirstKeyTile(geometry, row);
-        int end = EndKeyTile(geometry, row);
+        int tile = AttentionRange.FirstKeyTile(geometry, pair, row);
+        int end = AttentionRange.EndKeyTile(geometry, row);
         row += AttentionTile.UpperRow();
         int upperOwn = geometry.OwnKey(row);
         int lowerOwn = geometry.OwnKey(row + 8);
@@ -143,8 +143,8 @@ public static class CausalAttentionKernels
         int key = Grid.IdxX / arguments.Pairs * AttentionTile.LeftRows;
         HeadOperand keys = LoadLeft<THead>(first, arguments.K, (pair * arguments.PaddedKeys) + key);
         HeadOperand values = LoadLeft<THead>(second, arguments.V, (pair * arguments.PaddedKeys) + key);
-        int tile = FirstRowTile(geometry, key);
-        int end = EndRowTile(geometry, key);
+        int tile = AttentionRange.FirstRowTile(geometry, key);
+        int end = AttentionRange.EndRowTile(geometry, pair, key);
         key += AttentionTile.UpperRow();
         IssueTile<THead>(first, arguments.Q, second, arguments.Dy, pair * arguments.PaddedRows, tile, end);
         HeadAccumulators sums = default;
@@ -172,8 +172,8 @@ public static class CausalAttentionKernels
         int pair = Grid.IdxX % arguments.Pairs;
         int key = Grid.IdxX / arguments.Pairs * AttentionTile.LeftRows;
         HeadOperand keys = LoadLeft<THead>(first, arguments.K, (pair * arguments.PaddedKeys) + key);
-        int tile = FirstRowTile(geometry, key);
-        int end = EndRowTile(geometry, key);
+        int tile = AttentionRange.FirstRowTile(geometry, key);
+        int end = AttentionRange.EndRowTile(geometry, pair, key);
         key += AttentionTile.UpperRow();
         IssueTile<THead>(first, arguments.Q, second, arguments.Dy, pair * arguments.PaddedRows, tile, end);
         HeadAccumulators sums = default;
@@ -211,22 +211,6 @@ public static class CausalAttentionKernels
 
             y[i] = BFloat16Pair.Pack(arguments.Factor * low, arguments.Factor * high);
         }
-    }
-
-    private static int FirstKeyTile(AttentionGeometry geometry, int row) => geometry.FirstKey(geometry.OwnKey(row)) / AttentionTile.RightRows;
-
-    private static int EndKeyTile(AttentionGeometry geometry, int row)
-    {
-        int last = row + AttentionTile.LeftRows < geometry.Rows ? row + AttentionTile.LeftRows : geometry.Rows;
-        return (geometry.OwnKey(last - 1) / AttentionTile.RightRows) + 1;
-    }
-
-    private static int FirstRowTile(AttentionGeometry geometry, int key) => geometry.FirstRow(key) / AttentionTile.RightRows;
-
-    private static int EndRowTile(AttentionGeometry geometry, int key)
-    {
-        int last = key + AttentionTile.LeftRows < geometry.KeyCount ? key + AttentionTile.LeftRows : geometry.KeyCount;
-        return (geometry.EndRow(last - 1) + AttentionTile.RightRows - 1) / AttentionTile.RightRows;
     }
 
     /// <summary>The warp's rows of the side that is kept; shared memory is free again when it returns.</summary>

@@ -96,16 +96,26 @@ public sealed class CausalAttentionKernelsTests : KernelTest
         Close(dv, gpuDv);
     }
 
-    [Fact]
-    public void CausalAttention_GivenNaN_ShouldShowIt()
+    [Theory]
+    [InlineData(Precision.Float32, 1)]
+    [InlineData(Precision.BFloat16, 9)]
+    public void CausalAttention_GivenNaN_ShouldShowIt(Precision precision, int heads)
     {
         Tensor k = Host(new(1, 5, 1, 4), 2);
         k.Floats[9] = float.NaN;
-        Tensor y = Unwritten(new(1, 3, 1, 4));
+        (Tensor q, Tensor y) = (Host(new(1, 3, heads, 4), 1), Unwritten(new(1, 3, heads, 4)));
 
-        Gpu.CausalAttentionForward(Device(Host(new(1, 3, 1, 4), 1)), Device(k), Device(Host(k.Shape, 3)), default, 1f, y, Unwritten(new(1, 1, 3)), Precision.Float32);
+        Gpu.CausalAttentionForward(Device(q), Device(k), Device(Host(k.Shape, 3)), default, 1f, y, Unwritten(new(1, heads, 3)), precision);
 
         Assert.All(y.ToArray(), value => Assert.True(float.IsNaN(value)));
+    }
+
+    [Fact]
+    public void CausalAttention_GivenNoBatch_ShouldDoNothing()
+    {
+        Tensor empty = Unwritten(new(0, 3, 1, 4));
+
+        Gpu.CausalAttentionForward(empty, empty, empty, default, 1f, empty, Unwritten(new(0, 1, 3)), Precision.BFloat16);
     }
 
     [Fact]
