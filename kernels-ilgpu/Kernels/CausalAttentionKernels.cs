@@ -36,7 +36,7 @@ public static class CausalAttentionKernels
     public static readonly Kernel<TileArguments> ValueGradient64 = new(RunValueGradient<Head64>, AttentionTile.Threads, minGroups: 3);
 
     /// <summary>dv, heads of up to 128 numbers.</summary>
-    public static readonly Kernel<TileArguments> ValueGradient128 = new(RunValueGradient<Head128>, AttentionTile.Threads, minGroups: 3);
+    public static readonly Kernel<TileArguments> ValueGradient128 = new(RunValueGradient<Head128>, AttentionTile.Threads, minGroups: 2);
 
     /// <summary>The rows or the keys of every pair one after another, rounded, padded with zeros; two numbers a thread.</summary>
     public static readonly Kernel<PackArguments> Pack = new(RunPack, groupSize: 256);

@@ -67,6 +67,29 @@ public sealed class CausalAttentionKernelsTests : KernelTest
             Assert.Equal(0, LastLaunch.BankConflicts);
         }
     }
+
+    [Fact]
+    public void CausalAttention_GivenPackedDocuments_ShouldLeaveOutTheOthers()
+    {
+        Tensor x = Device(Host(new(1, 128, 1, 16), 1));
+        (Tensor y, Tensor logSumExp, Tensor dx) = (Unwritten(x.Shape), Unwritten(new(1, 1, 128)), Device(Host(x.Shape, 2)));
+        AttentionMask two = new() { Segments = Device(Tensor.From([.. Enumerable.Range(0, 128).Select(i => i / 64)], new Shape(1, 128))) };
+
+        long Barriers(AttentionMask mask, bool backward)
+        {
+            Gpu.CausalAttentionForward(x, x, x, mask, 0.1f, y, logSumExp, Precision.BFloat16);
+            if (backward)
+            {
+                Gpu.CausalAttentionBackward(x, x, x, x, mask, 0.1f, y, logSumExp, default, dx, null, Precision.BFloat16);
+            }
+
+            return LastLaunch.GroupBarriers;
+        }
+
+        // One barrier a tile: two of six are left out, and each of the two groups needs two barriers to find that.
+        Assert.Equal(Barriers(default, false) - 2 + 4, Barriers(two, false));
+        Assert.Equal(Barriers(default, true) - 2 + 4, Barriers(two, true));
+    }
 #endif
 
     [Theory]
