@@ -120,7 +120,11 @@ public sealed unsafe partial class CpuBackend
                 // Read as one stream: column by column the cache's strides are often powers of two, which share few cache lines.
                 for (int i = 0; i < keys; i++)
                 {
-                    new Span<float>(v + ((key + i) * stride), depth).CopyTo(new Span<float>(values + (i * depth), depth));
+                    float* from = v + ((key + i) * stride);
+                    for (int d = 0; d < depth; d += TLanes.Count)
+                    {
+                        TLanes.Store(TLanes.Load(from + d), values + (i * depth) + d);
+                    }
                 }
 
                 AttentionVectorProducts<TLanes, TVector>.Combine(scores, Tile, count, factors, values, depth, keys, depth, output);

@@ -169,6 +169,9 @@ public sealed unsafe partial class CpuBackend
     private readonly struct TileBody<TFormat>(GemmProblem problem, GemmPlan<TFormat> plan, long row, long rows, byte* left, long blockBytes) : IParallelRange
         where TFormat : struct, IGemmFormat
     {
+        /// <summary>Blocks whose sums are added in c itself: those of a small model's layer and its adapter.</summary>
+        private const long MostDirectBlocks = 2;
+
         private readonly GemmProblem _problem = problem;
         private readonly GemmPlan<TFormat> _plan = plan;
 
@@ -221,7 +224,7 @@ public sealed unsafe partial class CpuBackend
         private long SumsOfPanel => (Math.Min(rows, 2 * _plan.RowGroup) + TFormat.TallestRows) * TFormat.Columns;
 
         /// <summary>
-        /// Multiplies one block. Where there are several, sums stand side by side until the last: rows of c may lie a power of two
+        /// Multiplies one block. Where there are more than two, sums stand side by side until the last: rows of c may lie a power of two
         /// apart, which maps all of them to a few sets of the caches.
         /// </summary>
         private void Multiply(byte* packedRows, byte* panels, int groupRows, int columns, int depth, long firstRow, long firstColumn, long block, float* sums)
@@ -230,7 +233,7 @@ public sealed unsafe partial class CpuBackend
             for (int j = 0; j < columns; j += TFormat.Columns, panels += TFormat.RightBytes(depth), sums += SumsOfPanel)
             {
                 int width = Math.Min(TFormat.Columns, columns - j);
-                bool direct = _plan.Blocks == 1 && _problem.ColumnStride == 1 && width == TFormat.Columns;
+                bool direct = _plan.Blocks <= MostDirectBlocks && _problem.ColumnStride == 1 && width == TFormat.Columns;
                 float* target = _problem.C + (firstRow * _problem.RowStride) + ((firstColumn + j) * _problem.ColumnStride);
                 for (int i = 0; i < groupRows;)
                 {
@@ -244,7 +247,7 @@ public sealed unsafe partial class CpuBackend
 
                     if (direct && height <= groupRows - i)
                     {
-                        TFormat.Tile(height, packed, panels, depth, _problem.Alpha, _problem.Accumulate, target, _problem.RowStride);
+                        TFormat.Tile(height, packed, panels, depth, _problem.Alpha, block > 0 || _problem.Accumulate, target, _problem.RowStride);
                     }
                     else
                     {

@@ -2,15 +2,25 @@ namespace PureQLora.Core;
 
 public sealed unsafe partial class CpuBackend
 {
-    /// <summary>Up to so many rows of x meet a bfloat16 weight as it is; for more, it pays to convert it once for all.</summary>
+    /// <summary>Up to so many rows of x meet a bfloat16 weight one by one; for more, it pays to convert or expand it once for all.</summary>
     private const int HalfRows = 2;
 
-    /// <summary>c = x · wᵀ for a row or two and a bfloat16 weight, such as the head of a model in decoding.</summary>
+    /// <summary>c = x · wᵀ for few rows and a bfloat16 weight, such as the head of a model in decoding.</summary>
     private bool TryHalfProduct(in GemmProblem problem)
     {
         GemmTerm term = problem.First;
-        if (_tier < CpuTier.Avx512 || problem.M > HalfRows || !HasQuads(problem) || !term.LeftIsInner || !term.RightIsInner
-            || problem.Second.Depth > 0 || term.Right.BFloat16 is null)
+        if (!term.LeftIsInner || !term.RightIsInner || problem.Second.Depth > 0 || term.Right.BFloat16 is null)
+        {
+            return false;
+        }
+
+        if (_tier == CpuTier.Avx512BFloat16 && problem.Precision == Precision.BFloat16 && problem.M is > HalfRows and <= PackedBFloat16Rows
+            && term.Depth >= ShortestDot)
+        {
+            return TryExpandedProduct(problem, new ExpandedHalves(term.Right.BFloat16, checked((int)term.Depth)));
+        }
+
+        if (_tier < CpuTier.Avx512 || problem.M > HalfRows || !HasQuads(problem))
         {
             return false;
         }

@@ -7,7 +7,7 @@ public sealed class KeyValueCache : IDisposable
 {
     private readonly Tensor[] _keys;      // a layer: [batch, capacity, kvHeads, headDim]
     private readonly Tensor[] _values;
-    private readonly Storage[] _storage;
+    private readonly Storage _storage;
     private readonly IBackend _backend;
 
     /// <summary>Allocates an empty cache.</summary>
@@ -20,15 +20,15 @@ public sealed class KeyValueCache : IDisposable
         ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(config);
         Shape shape = new(batch, capacity, config.KeyValueHeads, config.HeadDim);
-        long bytes = shape.Count * sizeof(float);
-        _storage = new Storage[2 * config.Layers];
+
+        // One block: many of an odd size end in small pages each, and touching those first takes six times as long.
+        long bytes = ((shape.Count * sizeof(float)) + CpuStorage.Alignment - 1) & ~(CpuStorage.Alignment - 1L);
+        _storage = backend.Allocate(2 * config.Layers * bytes);
         (_keys, _values) = (new Tensor[config.Layers], new Tensor[config.Layers]);
         for (int layer = 0; layer < config.Layers; layer++)
         {
-            _storage[2 * layer] = backend.Allocate(bytes);
-            _storage[(2 * layer) + 1] = backend.Allocate(bytes);
-            _keys[layer] = new Tensor(shape, DataType.Float32, _storage[2 * layer]);
-            _values[layer] = new Tensor(shape, DataType.Float32, _storage[(2 * layer) + 1]);
+            _keys[layer] = new Tensor(shape, DataType.Float32, _storage, 2 * layer * bytes);
+            _values[layer] = new Tensor(shape, DataType.Float32, _storage, ((2 * layer) + 1) * bytes);
         }
 
         (_backend, Batch, Capacity) = (backend, batch, capacity);
@@ -82,20 +82,15 @@ public sealed class KeyValueCache : IDisposable
     public void Clear() => Length = 0;
 
     /// <summary>Releases the memory.</summary>
-    public void Dispose()
-    {
-        foreach (Storage storage in _storage)
-        {
-            storage.Dispose();
-        }
-    }
+    public void Dispose() => _storage.Dispose();
 
     private Tensor RemoveRow(Tensor buffer, int row)
     {
         if (row != Batch && Length > 0)
         {
             long token = buffer.Shape[2] * buffer.Shape[3] * sizeof(float);
-            _backend.Move(buffer.Storage, Batch * Capacity * token, buffer.Storage, row * Capacity * token, Length * token);
+            _backend.Move(
+                buffer.Storage, buffer.ByteOffset + (Batch * Capacity * token), buffer.Storage, buffer.ByteOffset + (row * Capacity * token), Length * token);
         }
 
         return buffer.ViewRows(0, Batch);

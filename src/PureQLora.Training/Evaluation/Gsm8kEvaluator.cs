@@ -38,7 +38,7 @@ public sealed class Gsm8kEvaluator(LlamaModel model, ITokenizer tokenizer, IBack
         long started = Stopwatch.GetTimestamp();
         int[][] prompts = [.. Prompts(problems, options)];
         EvaluationSample[] samples = new EvaluationSample[problems.Count];
-        TextGenerator generator = new(model, tokenizer, backend) { Precision = options.Precision };
+        TextGenerator generator = new(model, tokenizer, backend) { Precision = options.Precision, MaxBatch = options.BatchSize };
         SamplingOptions sampling = new() { MaxNewTokens = options.MaxNewTokens, StopStrings = options.Task.StopStrings, StopIds = options.StopIds };
         List<EvaluationSample> done = [];
 

@@ -37,18 +37,32 @@ internal sealed unsafe partial class ProcessorAffinity : IDisposable
         return affinity.Processors > 1 ? affinity : null;
     }
 
-    /// <summary>Gives either every thread or one of them other processors.</summary>
+    /// <summary>
+    /// Gives all threads all processors, or the same few, or each thread some of its own, or only one thread others. Were it always the
+    /// same few for all, most processors would idle most of the time.
+    /// </summary>
     public void Change(Random random)
     {
-        byte[] mask = new byte[MaskBytes];
-        for (int count = random.Next(1, _processors.Length + 1); count > 0; count--)
-        {
-            int processor = _processors[random.Next(_processors.Length)];
-            mask[processor / 8] |= (byte)(1 << (processor % 8));
-        }
-
         int[] threads = Threads();
-        Set(random.Next(3) == 0 ? [threads[random.Next(threads.Length)]] : threads, mask);
+        switch (random.Next(4))
+        {
+            case 0:
+                Set(threads, _given);
+                break;
+            case 1:
+                Set(threads, Mask(random));
+                break;
+            case 2:
+                foreach (int thread in threads)
+                {
+                    Set([thread], Mask(random));
+                }
+
+                break;
+            default:
+                Set([threads[random.Next(threads.Length)]], Mask(random));
+                break;
+        }
     }
 
     /// <summary>Gives every thread back what it had.</summary>
@@ -57,6 +71,18 @@ internal sealed unsafe partial class ProcessorAffinity : IDisposable
         // Twice: a thread that started in between has what its creator had before.
         Set(Threads(), _given);
         Set(Threads(), _given);
+    }
+
+    private byte[] Mask(Random random)
+    {
+        byte[] mask = new byte[MaskBytes];
+        for (int count = random.Next(1, _processors.Length + 1); count > 0; count--)
+        {
+            int processor = _processors[random.Next(_processors.Length)];
+            mask[processor / 8] |= (byte)(1 << (processor % 8));
+        }
+
+        return mask;
     }
 
     private static int[] Threads() =>

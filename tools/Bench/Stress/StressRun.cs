@@ -12,7 +12,7 @@ namespace PureQLora.Tools.Bench;
 /// <param name="tally">Counts.</param>
 internal sealed class StressRun(IReadOnlyList<StressReference> references, int seed, StressTally tally)
 {
-    private const int Programs = 2;
+    private const int Programs = 3;
     private const int MostThreads = 4;
     private const int MostUnits = 4;
     private const int LongestPause = 40;

@@ -7,18 +7,27 @@ using static Iced.Intel.AssemblerRegisters;
 namespace PureQLora.Core;
 
 /// <summary>
-/// Few rows of x, rounded to bfloat16, times packed 2- or 4-bit codes whose values are rounded likewise: a table of the group's values,
+/// Few rows of x, rounded to bfloat16, times packed 2-, 3- or 4-bit codes whose values are rounded likewise: a table of the group's values,
 /// looked up for 32 codes at once, multiplied by <c>vdpbf16ps</c>.
 /// </summary>
 /// <remarks>Word w of a block holds codes 4w … 4w + 3; look-up j takes code 4w + j of each.</remarks>
 internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
 {
     private const int WordSteps = 4;
+    private const int MostParts = 4;
 
     private static readonly KernelTable Kernels = new(
-        5 * (IPackedKernels.MostRows + 1), static index => Generate(index / (IPackedKernels.MostRows + 1), index % (IPackedKernels.MostRows + 1)));
+        5 * (MostParts + 1) * (IPackedKernels.MostRows + 1),
+        static index =>
+        {
+            (int coding, int count) = Math.DivRem(index, IPackedKernels.MostRows + 1);
+            return Generate(coding / (MostParts + 1), coding % (MostParts + 1), count);
+        });
 
-    public static bool Fits(in PackedRows rows) => rows.Bits is 2 or 4 && rows.HasWholeBlocks;
+    public static bool Fits(in PackedRows rows) => rows.Bits <= 4 && rows.HasWholeQuarters;
+
+    /// <summary>Rows of x that kernels for such a weight take at most: four groups' tables take registers of the last one.</summary>
+    public static int MostRows(in PackedRows rows) => rows.Parts < MostParts ? IPackedKernels.MostRows : IPackedKernels.MostRows - 1;
 
     public static int BlockBytes(int count) => WordSteps * 64 * count;
 
@@ -52,7 +61,8 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
 
     public static void Run(int count, int bits, PackedArguments* arguments, float* sums)
     {
-        ((delegate* unmanaged[SuppressGCTransition]<PackedArguments*, void>)Kernels[(bits * (IPackedKernels.MostRows + 1)) + count])(arguments);
+        int coding = (bits * (MostParts + 1)) + (int)arguments->Parts;
+        ((delegate* unmanaged[SuppressGCTransition]<PackedArguments*, void>)Kernels[(coding * (IPackedKernels.MostRows + 1)) + count])(arguments);
         for (int m = 0; m < count; m++)
         {
             LaneSums.Of4(arguments->Sums + (64 * m)).Store(sums + (PackedKernelAssembler.Rows * m));
@@ -60,37 +70,26 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
     }
 
     /// <summary>The code of one kernel.</summary>
-    internal static byte[] Generate(int bits, int count) => PackedKernelAssembler.Assemble(
+    internal static byte[] Generate(int bits, int parts, int count) => PackedKernelAssembler.Assemble(
         bits,
         count,
         BlockBytes(count),
         nameof(PackedArguments.Factors),
-        PackedRows.FactorBytes,
-        static kernel => kernel.Code.vmovups(zmm31, __zmmword_ptr[r11 + PackedArguments.Offset(nameof(PackedArguments.Values))]),
-        code => Block(code, bits, count),
+        PackedRows.FactorBytes * parts,
+        static kernel => kernel.Code.vmovups(zmm31, Constant(nameof(CodeConstants.Values))),
+        code => Block(code, bits, parts, count),
         static _ => { });
 
-    private static void Block(Assembler code, int bits, int count)
+    private static void Block(Assembler code, int bits, int parts, int count)
     {
-        const int codes = 16, tables = 20, values = 24, x = 28;
+        const int upperTables = 12, codes = 16, tables = 20, values = 24, x = 28;
         for (int row = 0; row < PackedKernelAssembler.Rows; row++)
         {
-            if (bits == 4)
+            CodeExpansion.Load(code, bits, PackedKernelAssembler.Zmm(codes + row), PackedKernelAssembler.Row(row), PackedArguments.Offset(nameof(PackedArguments.Constants)));
+            for (int part = 0; part < parts; part += 2)
             {
-                code.vmovdqu64(PackedKernelAssembler.Zmm(codes + row), PackedKernelAssembler.Row(row));
+                MakeTable(code, row, part, parts, PackedKernelAssembler.Zmm((part == 0 ? tables : upperTables) + row), PackedKernelAssembler.Zmm(values + row));
             }
-            else
-            {
-                code.vpmovzxbw(PackedKernelAssembler.Zmm(codes + row), PackedKernelAssembler.Row(row));
-            }
-
-            // Sixteen values of scale · (code − zero), twice, as an index has a neighbour's bit above its code.
-            AssemblerRegisterZMM table = PackedKernelAssembler.Zmm(tables + row);
-            AssemblerRegisterYMM half = new(Register.YMM0 + tables + row);
-            code.vsubps(table, zmm31, __dword_bcst[r8 + ((PackedKernelAssembler.Rows + row) * sizeof(float))]);
-            code.vmulps(table, table, __dword_bcst[r8 + (row * sizeof(float))]);
-            code.vcvtneps2bf16(half, table);
-            code.vinserti64x4(table, table, half, 1);
         }
 
         for (int step = 0; step < WordSteps; step++)
@@ -103,7 +102,22 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
                     code.vpsrlw(index, index, (byte)bits);
                 }
 
-                code.vpermw(PackedKernelAssembler.Zmm(values + row), index, PackedKernelAssembler.Zmm(tables + row));
+                AssemblerRegisterZMM value = PackedKernelAssembler.Zmm(values + row);
+                if (parts > 1)
+                {
+                    code.vpandd(value, index, Constant(nameof(CodeConstants.Mask)));
+                    code.vpord(value, value, Constant(nameof(CodeConstants.Parts)));
+                    index = value;
+                }
+
+                if (parts <= 2)
+                {
+                    code.vpermw(value, index, PackedKernelAssembler.Zmm(tables + row));
+                }
+                else
+                {
+                    code.vpermi2w(value, PackedKernelAssembler.Zmm(tables + row), PackedKernelAssembler.Zmm(upperTables + row));
+                }
             }
 
             for (int m = 0; m < count; m++)
@@ -118,8 +132,28 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
         }
     }
 
+    /// <summary>
+    /// Sixteen values of scale · (code − zero) for each of two parts; a single part fills the table twice, as an index has a
+    /// neighbour's bit above its code.
+    /// </summary>
+    private static void MakeTable(Assembler code, int row, int first, int parts, AssemblerRegisterZMM table, AssemblerRegisterZMM other)
+    {
+        for (int part = first; part < Math.Min(parts, first + 2); part++)
+        {
+            AssemblerRegisterZMM single = part == first ? table : other;
+            int offset = (part * PackedRows.FactorBytes) + (row * sizeof(float));
+            code.vsubps(single, zmm31, __dword_bcst[r8 + offset + (PackedKernelAssembler.Rows * sizeof(float))]);
+            code.vmulps(single, single, __dword_bcst[r8 + offset]);
+        }
+
+        code.vcvtne2ps2bf16(table, parts > 1 ? other : table, table);
+    }
+
+    private static AssemblerMemoryOperand Constant(string field) =>
+        __zmmword_ptr[r11 + PackedArguments.Offset(nameof(PackedArguments.Constants)) + CodeConstants.Offset(field)];
+
     /// <summary>The upper halves of 32 floats.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<ushort> Words(float* x) => Vector512.Create(
+    internal static Vector512<ushort> Words(float* x) => Vector512.Create(
         Avx512F.ConvertToVector256UInt16(Vector512.Load((uint*)x) >>> 16), Avx512F.ConvertToVector256UInt16(Vector512.Load((uint*)x + 16) >>> 16));
 }

@@ -6,13 +6,16 @@ namespace PureQLora.Core;
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct PackedArguments
 {
+    /// <summary>What kernels need to know of narrow codes.</summary>
+    public CodeConstants Constants;
+
     /// <summary>Codes of the first of four rows.</summary>
     public byte* Codes;
 
     /// <summary>Bytes from a row to the next.</summary>
     public long RowBytes;
 
-    /// <summary>[blocks, 8]: the four rows' scales, then their zero points.</summary>
+    /// <summary>[blocks, parts, 8]: the four rows' scales, then their zero points.</summary>
     public float* Factors;
 
     /// <summary>Rows of x as the kernel's format arranges them.</summary>
@@ -27,8 +30,8 @@ internal unsafe struct PackedArguments
     /// <summary>[blocks, 16], working memory.</summary>
     public float* Products;
 
-    /// <summary>What a code of 0 … 15 is worth before the zero point: itself, repeated for fewer than 4 bits.</summary>
-    public fixed float Values[16];
+    /// <summary>Pieces of a block that may lie in groups of their own.</summary>
+    public long Parts;
 
     /// <summary>Offset of a field.</summary>
     public static int Offset(string field) => (int)Marshal.OffsetOf<PackedArguments>(field);

@@ -32,37 +32,48 @@ internal readonly unsafe struct PackedRows(QuantizedMatrix matrix)
     /// <summary>True where a block lies in one group.</summary>
     public bool HasWholeBlocks => !IsScattered && (GroupSize % Block == 0 || Groups == 1);
 
+    /// <summary>True where each quarter of a block lies in one group.</summary>
+    public bool HasWholeQuarters => HasWholeBlocks || (!IsScattered && GroupSize % (Block / 4) == 0);
+
+    /// <summary>Pieces of a block that may lie in groups of their own: 1, 2 or, as far as <see cref="HasWholeQuarters"/> goes, 4.</summary>
+    public int Parts => HasWholeBlocks ? 1 : GroupSize % (Block / 2) == 0 ? 2 : 4;
+
     /// <summary>True where eight consecutive codes from a multiple of 8 on share a group.</summary>
     public bool HasWholeLanes => !IsScattered && (GroupSize % 8 == 0 || Groups == 1);
 
     /// <summary>Floats that <see cref="CopyFactors"/> writes.</summary>
-    public int FactorsLength => 2 * PackedKernelAssembler.Rows * ((Blocks + Vector512<float>.Count - 1) & -Vector512<float>.Count);
+    public int FactorsLength => 2 * PackedKernelAssembler.Rows * (((Blocks * Parts) + Vector512<float>.Count - 1) & -Vector512<float>.Count);
 
-    /// <summary>Scales and zero points of four rows, <paramref name="step"/> apart, block by block: [blocks, 8], the scales first.</summary>
+    /// <summary>Scales and zero points of four rows, <paramref name="step"/> apart, part by part: [blocks, parts, 8], the scales first.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void CopyFactors(long row, long step, float* target)
     {
         long stride = step * Groups;
         float* scales = Scales + (row * Groups);
         byte* zeros = Zeros + (row * Groups);
-        if (GroupSize == Block && Avx512F.IsSupported)
+        (int count, int width, int done) = (Blocks * Parts, Block / Parts, 0);
+        if (GroupSize == width && Avx512F.IsSupported)
         {
-            for (int block = 0; block < Blocks; block += 16, target += 128, scales += 16, zeros += 16)
+            for (float* at = target; done < Groups; done += 16, at += 128)
             {
-                Interleave(Vector512.Load(scales), Vector512.Load(scales + stride), Vector512.Load(scales + (2 * stride)), Vector512.Load(scales + (3 * stride)), target);
-                Interleave(Widen(zeros), Widen(zeros + stride), Widen(zeros + (2 * stride)), Widen(zeros + (3 * stride)), target + 4);
+                float* scale = scales + done;
+                byte* zero = zeros + done;
+                Interleave(Vector512.Load(scale), Vector512.Load(scale + stride), Vector512.Load(scale + (2 * stride)), Vector512.Load(scale + (3 * stride)), at);
+                Interleave(Widen(zero), Widen(zero + stride), Widen(zero + (2 * stride)), Widen(zero + (3 * stride)), at + 4);
             }
 
-            return;
+            done = Groups;
         }
 
-        int blocksOfGroup = Groups == 1 ? Blocks : GroupSize / Block;
-        for (int block = 0; block < Blocks; block++, target += 2 * PackedKernelAssembler.Rows)
+        // Parts behind the last column repeat the last group: they meet zeros, but must be numbers.
+        for (; done < count; done++)
         {
+            int group = Math.Min(done * width, Columns - 1) / GroupSize;
             for (int r = 0; r < PackedKernelAssembler.Rows; r++)
             {
-                long group = (r * stride) + (block / blocksOfGroup);
-                (target[r], target[PackedKernelAssembler.Rows + r]) = (scales[group], zeros[group]);
+                long at = (r * stride) + group;
+                float* factors = target + (2 * PackedKernelAssembler.Rows * done);
+                (factors[r], factors[PackedKernelAssembler.Rows + r]) = (scales[at], zeros[at]);
             }
         }
     }
