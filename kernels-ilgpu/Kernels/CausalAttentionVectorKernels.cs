@@ -6,12 +6,11 @@ namespace PureQLora.Kernels;
 
 /// <summary>
 /// Causal attention in float32 throughout, for any head dimension up to <see cref="MaxHeadDim"/>: a group takes one query, or one key, and its
-/// eight warps share out the other side, 32 at a time, one a lane. Right first; and for a few queries over a long cache there is nothing
-/// faster, since every key is read once and the warps of all heads read at the same time.
+/// eight warps share out the other side, 32 at a time, one a lane. It is plain, and reads the other side once for every query or key; for a few
+/// queries over a long cache, which fill no tile of the tensor cores, that is what there is to do, and all warps read at the same time.
 /// </summary>
 /// <remarks>
-/// What the warps have is joined in their order. Flash-Decoding splits the keys likewise: Dao et al., "Flash-Decoding for long-context
-/// inference", 2023.
+/// What the warps have is joined in their order, as Flash-Decoding joins parts of the keys: Dao, Haziza, Massa and Sizov, PyTorch blog, 2023.
 /// </remarks>
 public static class CausalAttentionVectorKernels
 {
