@@ -9,7 +9,7 @@ namespace PureQLora.Kernels;
 /// tensor waits.
 /// </summary>
 /// <remarks>One thread at a time. A tensor has fewer than 2^31 elements: kernels count in 32 bits.</remarks>
-public sealed partial class IlgpuBackend : IDisposable
+public sealed partial class IlgpuBackend : IBackend, IDisposable
 {
     private readonly Device _device;
     private DeviceMemory _workspace;
@@ -22,6 +22,15 @@ public sealed partial class IlgpuBackend : IDisposable
         _device = device;
         _workspace = device.Allocate(1 << 16);
     }
+
+    /// <inheritdoc/>
+    public string Name => "cuda";
+
+    /// <inheritdoc/>
+    public string Description => $"cuda, {_device.Name}";
+
+    /// <inheritdoc/>
+    public Precision PreferredPrecision => Precision.BFloat16;
 
     /// <inheritdoc/>
     public Storage Allocate(long byteLength) => _device.Allocate(byteLength);

@@ -2,7 +2,7 @@ using ILGPU;
 
 namespace PureQLora.Kernels;
 
-/// <summary>Sums and maxima over the threads of a group, in an order that is always the same; every thread gets the result.</summary>
+/// <summary>Sums, maxima and minima over the threads of a group, in an order that is always the same; every thread gets the result.</summary>
 public static class GroupReduction
 {
     /// <summary>Elements of shared memory that a reduction needs: one for each warp of the largest group.</summary>
@@ -50,5 +50,27 @@ public static class GroupReduction
 
         Group.Barrier();
         return max;
+    }
+
+    /// <summary>min value. All threads call together; the scratch is free again when it returns.</summary>
+    /// <param name="value">Of this thread.</param>
+    /// <param name="scratch">Shared, <see cref="ScratchLength"/> elements.</param>
+    public static int Min(int value, ArrayView<int> scratch)
+    {
+        int ofWarp = WarpReduction.Min(value);
+        if ((Group.IdxX & 31) == 0)
+        {
+            scratch[Group.IdxX >> 5] = ofWarp;
+        }
+
+        Group.Barrier();
+        int min = scratch[0];
+        for (int warp = 1; warp < Group.DimX >> 5; warp++)
+        {
+            min = scratch[warp] < min ? scratch[warp] : min;
+        }
+
+        Group.Barrier();
+        return min;
     }
 }

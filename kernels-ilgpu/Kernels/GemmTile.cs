@@ -128,8 +128,9 @@ public static class GemmTile
             MultiplyAdd(sums.Rows3, TensorCore.LoadMatrices(left, start + Place(row + 48, chunk)), b0, b1));
     }
 
+    /// <summary>Adds the product of a [16, 16] and b [16, 32]: b0 has its columns 0 … 15, b1 the others.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static RowAccumulators MultiplyAdd(RowAccumulators sums, Word4 a, Word4 b0, Word4 b1) => new(
+    public static RowAccumulators MultiplyAdd(RowAccumulators sums, Word4 a, Word4 b0, Word4 b1) => new(
         TensorCore.MultiplyAdd(sums.Columns0, a, b0.X, b0.Y),
         TensorCore.MultiplyAdd(sums.Columns1, a, b0.Z, b0.W),
         TensorCore.MultiplyAdd(sums.Columns2, a, b1.X, b1.Y),

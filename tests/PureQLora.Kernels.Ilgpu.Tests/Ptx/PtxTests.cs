@@ -32,6 +32,19 @@ public sealed class PtxTests(PtxTests.Compilation compilation) : IClassFixture<P
         Assert.Contains("shfl", compilation.Of(IntrinsicKernels.Reduce), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Attention_WhenCompiled_ShouldMultiplyOnTensorCoresWhatComesByAsynchronousCopies()
+    {
+        foreach (string name in All.Keys.Where(name => name.StartsWith("CausalAttentionKernels.", StringComparison.Ordinal) && char.IsDigit(name[^1])))
+        {
+            string ptx = compilation.Of(All[name]);
+            Assert.Contains("mma.sync", ptx, StringComparison.Ordinal);
+            Assert.Contains("ldmatrix.sync.aligned.m8n8.x4.trans", ptx, StringComparison.Ordinal);
+            Assert.Contains("cp.async.cg.shared.global", ptx, StringComparison.Ordinal);
+            Assert.Contains("ex2.approx", ptx, StringComparison.Ordinal);
+        }
+    }
+
     [Theory]
     [MemberData(nameof(Names))]
     public void Kernel_WhenCompiled_ShouldUseNoLocalMemoryAndKnowItsAddresses(string name)
