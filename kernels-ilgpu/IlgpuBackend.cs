@@ -35,6 +35,9 @@ public sealed partial class IlgpuBackend : IBackend, IDisposable
     /// <inheritdoc/>
     public Storage Allocate(long byteLength) => _device.Allocate(byteLength);
 
+    /// <inheritdoc/>
+    public bool Reaches(Storage storage) => storage is DeviceMemory;
+
     /// <summary>Releases the device.</summary>
     public void Dispose()
     {

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
+using PureQLora.Core;
 
 namespace PureQLora.Kernels;
 
@@ -77,6 +78,13 @@ internal sealed class IlgpuMemory : DeviceMemory
         {
             Bytes(byteOffset, count).MemSetToZero(_stream);
         }
+    }
+
+    public override Storage AllocateZeros(long byteLength)
+    {
+        IlgpuMemory memory = new(_buffer.Accelerator, _stream, byteLength);
+        memory.ZeroAsync(0, byteLength);
+        return memory;
     }
 
     protected override void Dispose(bool disposing)

@@ -6,6 +6,9 @@ public interface IMemoryKernels
     /// <summary>A block aligned to 64 bytes; contents undefined. The caller disposes it.</summary>
     Storage Allocate(long byteLength);
 
+    /// <summary>Whether this is memory that the kernels of this backend read and write.</summary>
+    bool Reaches(Storage storage);
+
     /// <summary>Sets every byte to 0.</summary>
     void Zero(Tensor x);
 

@@ -61,6 +61,9 @@ public sealed unsafe partial class CpuBackend : IBackend, IDisposable
     public Storage Allocate(long byteLength) => new CpuStorage(byteLength);
 
     /// <inheritdoc/>
+    public bool Reaches(Storage storage) => storage is CpuStorage;
+
+    /// <inheritdoc/>
     public void Zero(Tensor x)
     {
         ArgumentNullException.ThrowIfNull(x);

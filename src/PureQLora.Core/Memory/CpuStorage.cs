@@ -75,6 +75,14 @@ public sealed unsafe class CpuStorage : Storage
     }
 
     /// <inheritdoc/>
+    public override Storage AllocateZeros(long byteLength)
+    {
+        CpuStorage storage = new(byteLength);
+        NativeMemory.Clear(storage.Pointer, (nuint)byteLength);
+        return storage;
+    }
+
+    /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
         if (_pointer is not null && _owner is null)

@@ -20,6 +20,10 @@ public abstract class Storage : IDisposable
     /// <summary>Copies bytes from the host into this block.</summary>
     public abstract void Write(long byteOffset, ReadOnlySpan<byte> source);
 
+    /// <summary>A block of the same memory with every byte 0. The caller disposes it.</summary>
+    /// <param name="byteLength">Bytes, not negative.</param>
+    public abstract Storage AllocateZeros(long byteLength);
+
     /// <inheritdoc/>
     public void Dispose()
     {

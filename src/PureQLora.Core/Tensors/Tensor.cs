@@ -74,6 +74,36 @@ public sealed class Tensor
         return tensor;
     }
 
+    /// <summary>A zero-filled tensor of this shape and type with memory of its own beside this one's: of the same backend.</summary>
+    public Tensor ZerosLike() => new(Shape, DataType, _storage.AllocateZeros(ByteLength));
+
+    /// <summary>
+    /// The tensor in a backend's memory: itself where it is there already, else a copy that lives as long as it is reachable. The copy of a
+    /// parameter is a parameter and has a copy of the gradient.
+    /// </summary>
+    /// <param name="backend">Shall compute with it.</param>
+    public Tensor To(IBackend backend)
+    {
+        const int PieceBytes = 1 << 20;
+        ArgumentNullException.ThrowIfNull(backend);
+        if (backend.Reaches(_storage))
+        {
+            return this;
+        }
+
+        Tensor copy = new(Shape, DataType, backend.Allocate(ByteLength));
+        byte[] piece = new byte[Math.Min(PieceBytes, ByteLength)];
+        for (long start = 0; start < ByteLength; start += piece.Length)
+        {
+            Span<byte> bytes = piece.AsSpan(0, (int)Math.Min(piece.Length, ByteLength - start));
+            _storage.Read(_byteOffset + start, bytes);
+            copy._storage.Write(start, bytes);
+        }
+
+        (copy.RequiresGrad, copy.Grad) = (RequiresGrad, Grad?.To(backend));
+        return copy;
+    }
+
     /// <summary>A host tensor with a copy of the values.</summary>
     public static Tensor From(ReadOnlySpan<float> values, Shape shape)
     {
@@ -102,7 +132,7 @@ public sealed class Tensor
         }
 
         RequiresGrad = true;
-        Grad ??= Create(Shape);
+        Grad ??= ZerosLike();
         return this;
     }
 
@@ -156,6 +186,20 @@ public sealed class Tensor
             _storage.Read(_byteOffset + ((long)start * DataType.Size()), bytes);
             Convert(bytes, target);
         }
+    }
+
+    /// <summary>Overwrites the elements of a Float32 tensor, in the memory of any backend.</summary>
+    /// <param name="values">As many elements.</param>
+    /// <exception cref="InvalidOperationException">Another type.</exception>
+    public void CopyFrom(ReadOnlySpan<float> values)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(values.Length, Shape.Count);
+        if (DataType != DataType.Float32)
+        {
+            throw new InvalidOperationException($"{this} does not take floats as they are; cast it first.");
+        }
+
+        _storage.Write(_byteOffset, MemoryMarshal.AsBytes(values));
     }
 
     private void Convert(ReadOnlySpan<byte> bytes, Span<float> target)

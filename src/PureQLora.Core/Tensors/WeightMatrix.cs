@@ -41,6 +41,17 @@ public sealed class WeightMatrix
     /// <summary>Bytes in memory.</summary>
     public long ByteLength => Dense?.ByteLength ?? Quantized!.ByteLength;
 
+    /// <summary>
+    /// The weight for a backend: itself where a dense one is in its memory already, else a copy there. Of a quantised one the backend
+    /// makes its own copy, packed as its kernels read it, at the first product.
+    /// </summary>
+    /// <param name="backend">Shall compute with it.</param>
+    public WeightMatrix To(IBackend backend)
+    {
+        Tensor? moved = Dense?.To(backend);
+        return moved is null || ReferenceEquals(moved, Dense) ? this : new WeightMatrix(moved);
+    }
+
     /// <inheritdoc/>
     public override string ToString() => Dense is not null ? $"{Dense.DataType}[{OutDim}, {InDim}]" : $"int{Quantized!.Bits}[{OutDim}, {InDim}]";
 }

@@ -69,6 +69,17 @@ public sealed class DecoderBlock
         FeedForward.Down.InputObserver?.Invoke(gated);
     }
 
+    /// <summary>Takes norms and linear layers into a backend's memory.</summary>
+    internal void MoveTo(IBackend backend)
+    {
+        (InputNorm, PostAttentionNorm) = (InputNorm.To(backend), PostAttentionNorm.To(backend));
+        (Attention.QueryNorm, Attention.KeyNorm) = (Attention.QueryNorm?.To(backend), Attention.KeyNorm?.To(backend));
+        foreach (LinearLayer linear in Linears)
+        {
+            linear.MoveTo(backend);
+        }
+    }
+
     private Tensor AddFeedForward(ComputeScope scope, Tensor attended, bool endsBlock) => Binary.Add(
         scope, attended, FeedForward.Forward(scope, RmsNorm.Forward(scope, attended, PostAttentionNorm, _epsilon), endsBlock), endsBlock);
 

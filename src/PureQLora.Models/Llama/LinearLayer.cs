@@ -71,6 +71,13 @@ public sealed class LinearLayer
         Bias = Bias is null ? null : Tensor.From(Bias.ToArray(), Bias.Shape).AsParameter();
     }
 
+    /// <summary>Takes weight, bias and adapter into a backend's memory.</summary>
+    internal void MoveTo(IBackend backend)
+    {
+        (Weight, _unmerged, Bias) = (Weight.To(backend), _unmerged?.To(backend), Bias?.To(backend));
+        Adapter?.MoveTo(backend);
+    }
+
     /// <summary>Uses a merged weight until <see cref="Unmerge"/>, which puts back the very weight that is here now.</summary>
     internal void Merge(WeightMatrix merged)
     {

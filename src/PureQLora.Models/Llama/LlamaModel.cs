@@ -166,6 +166,28 @@ public sealed class LlamaModel : IDisposable
         }
     }
 
+    /// <summary>
+    /// Takes all weights and adapters into a backend's memory; parameters stay parameters. Where they are there already, as mapped files
+    /// are for the CPU, nothing happens.
+    /// </summary>
+    /// <remarks>
+    /// Tensors are replaced: call it after adapters were added or merged or the weights made trainable, and before a trainer collects the
+    /// parameters. The copies live as long as they are reachable, and no longer than the backend.
+    /// </remarks>
+    /// <param name="backend">Shall compute with the model.</param>
+    public void MoveTo(IBackend backend)
+    {
+        ArgumentNullException.ThrowIfNull(backend);
+        EmbeddingTable = EmbeddingTable.To(backend);
+        WeightMatrix head = Head;
+        Head = !Config.TieWordEmbeddings ? head.To(backend) : head.Dense == EmbeddingTable ? head : new WeightMatrix(EmbeddingTable);
+        FinalNorm = FinalNorm.To(backend);
+        foreach (DecoderBlock block in Blocks)
+        {
+            block.MoveTo(backend);
+        }
+    }
+
     /// <summary>All dense tensors by the names that checkpoints use; adapter matrices under their PEFT names without prefix.</summary>
     public IEnumerable<NamedParameter> AllTensors()
     {

@@ -24,10 +24,10 @@ public sealed class LoraAdapter
     }
 
     /// <summary>Down-projection, [rank, inDim].</summary>
-    public Tensor A { get; }
+    public Tensor A { get; private set; }
 
     /// <summary>Up-projection, [outDim, rank].</summary>
-    public Tensor B { get; }
+    public Tensor B { get; private set; }
 
     /// <summary>Factor of the branch, dimensionless.</summary>
     public float Scale { get; }
@@ -43,6 +43,9 @@ public sealed class LoraAdapter
 
     /// <summary>What the linear operation takes; null while switched off.</summary>
     internal LoraBranch? Branch => Enabled ? new LoraBranch(A, B, Scale, Dropout) : null;
+
+    /// <summary>Takes both matrices into a backend's memory.</summary>
+    internal void MoveTo(IBackend backend) => (A, B) = (A.To(backend), B.To(backend));
 
     /// <summary>A new adapter as PEFT starts it: A uniform in ±1/√inDim (Kaiming with a = √5), B zero.</summary>
     /// <param name="outDim">Output features of the layer.</param>

@@ -102,7 +102,7 @@ public static class PerplexityEvaluator
         Tensor targets = scope.View(batch.Targets(scope), new Shape(batch.Tokens));
         Tensor losses = CrossEntropy.TokenLosses(scope, scope.View(hidden, new Shape(batch.Tokens, model.Config.HiddenSize)), model.Head, targets);
         double sum = 0;
-        foreach (float loss in losses.Floats)
+        foreach (float loss in losses.ToArray())
         {
             sum += loss;
         }

@@ -11,7 +11,7 @@ public sealed class AdamW
     private readonly Tensor[] _second;
 
     /// <summary>Creates the optimiser with zero state.</summary>
-    /// <param name="parameters">What it updates.</param>
+    /// <param name="parameters">What it updates; the state lies in the memory of the same backend.</param>
     /// <param name="options">Betas, epsilon, decay.</param>
     public AdamW(IReadOnlyList<NamedParameter> parameters, AdamWOptions options)
     {
@@ -19,8 +19,8 @@ public sealed class AdamW
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         (Parameters, Options) = (parameters, options);
-        _first = [.. parameters.Select(parameter => Tensor.Create(parameter.Value.Shape))];
-        _second = [.. parameters.Select(parameter => Tensor.Create(parameter.Value.Shape))];
+        _first = [.. parameters.Select(parameter => parameter.Value.ZerosLike())];
+        _second = [.. parameters.Select(parameter => parameter.Value.ZerosLike())];
     }
 
     /// <summary>What it updates.</summary>

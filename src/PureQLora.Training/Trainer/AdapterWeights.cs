@@ -21,7 +21,7 @@ public sealed class AdapterWeights(LlamaModel model, LoraConfig config) : Traine
         IReadOnlyDictionary<string, Tensor> stored = Read(folder);
         foreach ((string name, Tensor tensor) in LoraInjection.Extract(model, config).Tensors)
         {
-            stored[name].Floats.CopyTo(tensor.Floats);
+            tensor.CopyFrom(stored[name].Floats);
         }
     }
 
@@ -31,7 +31,7 @@ public sealed class AdapterWeights(LlamaModel model, LoraConfig config) : Traine
     {
         IReadOnlyDictionary<string, Tensor> stored = Read(folder);
         return LoraInjection.Extract(model, config).Tensors.All(pair =>
-            MemoryMarshal.AsBytes(stored[pair.Key].Floats).SequenceEqual(MemoryMarshal.AsBytes(pair.Value.Floats)));
+            MemoryMarshal.AsBytes(stored[pair.Key].Floats).SequenceEqual(MemoryMarshal.AsBytes(pair.Value.ToArray().AsSpan())));
     }
 
     private IReadOnlyDictionary<string, Tensor> Read(string folder)

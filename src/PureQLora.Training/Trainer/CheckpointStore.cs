@@ -89,7 +89,7 @@ public sealed class CheckpointStore(string folder, TrainedWeights weights)
                 throw new UserErrorException($"{path} has no {name} of {state.Shape}; the checkpoint is of another run. Resume with the recipe it was made with.");
             }
 
-            file.ReadFloats(name).CopyTo(state.Floats);
+            state.CopyFrom(file.ReadFloats(name));
         }
     }
 

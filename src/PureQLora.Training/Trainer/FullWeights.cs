@@ -33,7 +33,7 @@ public sealed class FullWeights(LlamaModel model) : TrainedWeights
             }
 
             file.CheckFinite(parameter.Name);
-            file.ReadFloats(parameter.Name).CopyTo(parameter.Value.Floats);
+            parameter.Value.CopyFrom(file.ReadFloats(parameter.Name));
         }
     }
 }

@@ -12,7 +12,7 @@ internal sealed class MovementCheck(LlamaModel model)
     /// <exception cref="TrainingFailedException">An adapter gets no gradient.</exception>
     public void Complete(int step)
     {
-        string[] still = [.. _adapters.Where(adapter => adapter.Layer.Adapter!.B.Floats.SequenceEqual(adapter.Before)).Select(adapter => adapter.Layer.Name)];
+        string[] still = [.. _adapters.Where(adapter => adapter.Layer.Adapter!.B.ToArray().AsSpan().SequenceEqual(adapter.Before)).Select(adapter => adapter.Layer.Name)];
         if (still.Length > 0)
         {
             throw new TrainingFailedException(

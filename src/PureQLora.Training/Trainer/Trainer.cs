@@ -148,6 +148,8 @@ public sealed class Trainer : IDisposable
         ModelInput input = batch.Input(_scope) with { Checkpoint = _options.Checkpointing, ActivationType = _options.Activations };
         Tensor loss = _model.Loss(_scope, input, batch.Targets(_scope), supervised);
         _scope.Backward(loss);
-        return loss.Floats[0];
+        Span<float> value = stackalloc float[1];
+        loss.CopyTo(value);
+        return value[0];
     }
 }
