@@ -269,7 +269,7 @@ internal static unsafe class BFloat16Packing
     /// <summary>Stores the columns of a 16 × 16 square as rows: column 4 · l + k at l · <paramref name="lane"/> + k · <paramref name="step"/> bytes.</summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Transpose(Vector512<uint>* square, byte* target, long lane, long step)
+    private static void Transpose(Vector512<uint>* square, byte* target, long lane, long step)
     {
         Vector512<uint>* quads = stackalloc Vector512<uint>[Square];
         for (int i = 0; i < Square; i += 4)
