@@ -72,13 +72,11 @@ internal readonly unsafe struct BFloat16PackedKernels : IPackedKernels
     /// <summary>The code of one kernel.</summary>
     internal static byte[] Generate(int bits, int parts, int count) => PackedKernelAssembler.Assemble(
         bits,
-        count,
+        PackedKernelAssembler.Rows * count,
         BlockBytes(count),
-        nameof(PackedArguments.Factors),
         PackedRows.FactorBytes * parts,
-        static kernel => kernel.Code.vmovups(zmm31, Constant(nameof(CodeConstants.Values))),
-        code => Block(code, bits, parts, count),
-        static _ => { });
+        static code => code.vmovups(zmm31, Constant(nameof(CodeConstants.Values))),
+        code => Block(code, bits, parts, count));
 
     private static void Block(Assembler code, int bits, int parts, int count)
     {

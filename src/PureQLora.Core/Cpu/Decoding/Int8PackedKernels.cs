@@ -7,8 +7,8 @@ using static Iced.Intel.AssemblerRegisters;
 namespace PureQLora.Core;
 
 /// <summary>
-/// Few rows of x, rounded to 8-bit integers, times packed 4- or 8-bit codes by <c>vpdpbusd</c>:
-/// y = Σ over blocks of scale · step · (Σ code · q − zero · Σ q), the sums in parentheses exact.
+/// A row or two of x, rounded to 8-bit integers, times four rows of packed 4- or 8-bit codes by <c>vpdpbusd</c>: what
+/// <see cref="Int8Tiles"/> computes, to the same bits, in the order in which memory delivers the codes fastest.
 /// </summary>
 /// <remarks>
 /// A block of x: for each row 64 bytes that meet the first register of codes and 64 for the second (low and high nibbles: even and odd
@@ -16,6 +16,8 @@ namespace PureQLora.Core;
 /// </remarks>
 internal readonly unsafe struct Int8PackedKernels : IPackedKernels
 {
+    private const int FirstProduct = 8;
+
     private static readonly KernelTable Kernels = new(
         9 * (IPackedKernels.MostRows + 1), static index => Generate(index / (IPackedKernels.MostRows + 1), index % (IPackedKernels.MostRows + 1)));
 
@@ -23,12 +25,13 @@ internal readonly unsafe struct Int8PackedKernels : IPackedKernels
 
     public static int BlockBytes(int count) => (128 * count) + (((32 * count) + 63) & ~63);
 
-    public static int SumsLength(int count) => 16 * ((PackedKernelAssembler.Rows * count) + 1);
+    public static int SumsLength(int count) => Vector512<float>.Count * count;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Arrange(float* x, long stride, int count, int columns, int bits, byte* target)
     {
         sbyte* quantized = stackalloc sbyte[PackedRows.Block];
+        int* quarters = stackalloc int[4];
         for (int start = 0; start < columns; start += PackedRows.Block, target += BlockBytes(count))
         {
             int length = Math.Min(PackedRows.Block, columns - start);
@@ -36,7 +39,8 @@ internal readonly unsafe struct Int8PackedKernels : IPackedKernels
             float* totals = steps + (4 * count);
             for (int m = 0; m < count; m++)
             {
-                (float step, int total) = Int8Rounding.Quantize(x + (m * stride) + start, length, quantized);
+                float step = Int8Rounding.Quantize(x + (m * stride) + start, length, quantized, quarters);
+                int total = quarters[0] + quarters[1] + quarters[2] + quarters[3];
                 Vector128.Create(step).Store(steps + (4 * m));
                 Vector128.Create((float)total).Store(totals + (4 * m));
                 byte* bytes = target + (128 * m);
@@ -59,56 +63,25 @@ internal readonly unsafe struct Int8PackedKernels : IPackedKernels
     public static void Run(int count, int bits, PackedArguments* arguments, float* sums)
     {
         ((delegate* unmanaged[SuppressGCTransition]<PackedArguments*, void>)Kernels[(bits * (IPackedKernels.MostRows + 1)) + count])(arguments);
-        float* zeros = arguments->Sums + (64 * count);
         for (int m = 0; m < count; m++)
         {
-            (LaneSums.Of4(arguments->Sums + (64 * m)) - Vector128.Load(zeros + (4 * m))).Store(sums + (4 * m));
+            Vector128.Load(arguments->Sums + (Vector512<float>.Count * m)).Store(sums + (PackedKernelAssembler.Rows * m));
         }
     }
 
     /// <summary>The code of one kernel.</summary>
-    internal static byte[] Generate(int bits, int count) => PackedKernelAssembler.Assemble(
-        bits,
-        count,
-        BlockBytes(count),
-        nameof(PackedArguments.Products),
-        64,
-        kernel => Prologue(kernel, count),
-        code => Block(code, bits, count),
-        code => code.vmovups(__zmmword_ptr[rax + (64 * PackedKernelAssembler.Rows * count)], zmm30));
+    internal static byte[] Generate(int bits, int count) =>
+        PackedKernelAssembler.Assemble(bits, count, BlockBytes(count), PackedRows.FactorBytes, Prologue, code => Block(code, bits, count));
 
-    /// <summary>
-    /// scale · step for each block and each row of x and of the weight, and Σ of it times zero · Σ q. Ahead of the loop, which
-    /// broadcasts single ones: memory that was just written by whole vectors is slow to be read in parts.
-    /// </summary>
-    private static void Prologue(KernelAssembler kernel, int count)
+    private static void Prologue(Assembler code)
     {
-        Assembler code = kernel.Code;
-        code.mov(rax, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Products))]);
-        code.mov(r8, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Factors))]);
-        code.mov(r9, __[r11 + PackedArguments.Offset(nameof(PackedArguments.X))]);
-        code.mov(r10, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Blocks))]);
-        code.vpxord(zmm30, zmm30, zmm30);
-        kernel.Loop(r10, () =>
-        {
-            // Lanes beyond 4 · count are never read.
-            code.vbroadcastf32x4(zmm29, __xmmword_ptr[r8]);
-            code.vmulps(zmm29, zmm29, __zmmword_ptr[r9 + (128 * count)]);
-            code.vmovups(__zmmword_ptr[rax], zmm29);
-            code.vbroadcastf32x4(zmm28, __xmmword_ptr[r8 + 16]);
-            code.vmulps(zmm28, zmm28, __zmmword_ptr[r9 + (128 * count) + (16 * count)]);
-            code.vfmadd231ps(zmm30, zmm28, zmm29);
-            code.add(rax, 64);
-            code.add(r8, PackedRows.FactorBytes);
-            code.add(r9, BlockBytes(count));
-        });
         code.mov(r9d, 0x0F0F0F0F);
         code.vpbroadcastd(zmm31, r9d);
     }
 
     private static void Block(Assembler code, int bits, int count)
     {
-        const int first = 16, second = 20, products = 26;
+        const int first = 16, second = 20;
         for (int row = 0; row < PackedKernelAssembler.Rows; row++)
         {
             (AssemblerRegisterZMM low, AssemblerRegisterZMM high) = (PackedKernelAssembler.Zmm(first + row), PackedKernelAssembler.Zmm(second + row));
@@ -126,18 +99,42 @@ internal readonly unsafe struct Int8PackedKernels : IPackedKernels
 
         for (int m = 0; m < count; m++)
         {
-            code.vmovdqu64(zmm24, __zmmword_ptr[r9 + (128 * m)]);
-            code.vmovdqu64(zmm25, __zmmword_ptr[r9 + (128 * m) + 64]);
             for (int row = 0; row < PackedKernelAssembler.Rows; row++)
             {
-                int sum = (PackedKernelAssembler.Rows * m) + row;
-                AssemblerRegisterZMM product = PackedKernelAssembler.Zmm(products + (sum % 4));
+                AssemblerRegisterZMM product = PackedKernelAssembler.Zmm(FirstProduct + row);
                 code.vpxord(product, product, product);
-                code.vpdpbusd(product, PackedKernelAssembler.Zmm(first + row), zmm24);
-                code.vpdpbusd(product, PackedKernelAssembler.Zmm(second + row), zmm25);
-                code.vcvtdq2ps(product, product);
-                code.vfmadd231ps(PackedKernelAssembler.Zmm(sum), product, __dword_bcst[r8 + (sum * sizeof(float))]);
+                code.vpdpbusd(product, PackedKernelAssembler.Zmm(first + row), __zmmword_ptr[r9 + (128 * m)]);
+                code.vpdpbusd(product, PackedKernelAssembler.Zmm(second + row), __zmmword_ptr[r9 + (128 * m) + 64]);
             }
+
+            AddLanes(code);
+
+            // An integer below 2²⁴, so that neither the conversion nor the subtraction rounds.
+            code.vcvtdq2ps(xmm8, xmm8);
+            code.vmovups(xmm12, __xmmword_ptr[r8 + 16]);
+            code.vfnmadd231ps(xmm8, xmm12, __xmmword_ptr[r9 + (128 * count) + (16 * (count + m))]);
+            code.vmulps(xmm8, xmm8, __xmmword_ptr[r9 + (128 * count) + (16 * m)]);
+            code.vfmadd231ps(new AssemblerRegisterXMM(Register.XMM0 + m), xmm8, __xmmword_ptr[r8]);
         }
+    }
+
+    /// <summary>The sums of the lanes of each product, side by side.</summary>
+    private static void AddLanes(Assembler code)
+    {
+        for (int pair = 0; pair < 2; pair++)
+        {
+            (AssemblerRegisterZMM a, AssemblerRegisterZMM b) = (PackedKernelAssembler.Zmm(FirstProduct + (2 * pair)), PackedKernelAssembler.Zmm(FirstProduct + (2 * pair) + 1));
+            code.vpunpckldq(zmm12, a, b);
+            code.vpunpckhdq(a, a, b);
+            code.vpaddd(a, a, zmm12);
+        }
+
+        code.vpunpcklqdq(zmm12, zmm8, zmm10);
+        code.vpunpckhqdq(zmm8, zmm8, zmm10);
+        code.vpaddd(zmm8, zmm8, zmm12);
+        code.vextracti64x4(ymm12, zmm8, 1);
+        code.vpaddd(ymm8, ymm8, ymm12);
+        code.vextracti32x4(xmm12, ymm8, 1);
+        code.vpaddd(xmm8, xmm8, xmm12);
     }
 }

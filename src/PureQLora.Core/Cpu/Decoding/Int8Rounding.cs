@@ -11,13 +11,17 @@ internal static unsafe class Int8Rounding
 {
     private const int Highest = 127;
 
+    /// <summary>Pieces of a block whose Σ q are given one by one.</summary>
+    public const int Quarters = 4;
+
     /// <summary>Rounds a block.</summary>
     /// <param name="x">[count]</param>
     /// <param name="count">At most 128.</param>
     /// <param name="target">[128], zero beyond count.</param>
-    /// <returns>The step, and Σ q.</returns>
+    /// <param name="totals">[4], Σ q of each 32 columns.</param>
+    /// <returns>The step.</returns>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static (float Step, int Total) Quantize(float* x, int count, sbyte* target)
+    public static float Quantize(float* x, int count, sbyte* target, int* totals)
     {
         float* padded = stackalloc float[PackedRows.Block];
         if (count < PackedRows.Block)
@@ -33,35 +37,32 @@ internal static unsafe class Int8Rounding
             highest = Vector256.Max(highest, Vector256.Abs(Vector256.Load(x + i)));
         }
 
-        float maximum = 0f;
-        for (int i = 0; i < 8; i++)
-        {
-            maximum = MathF.Max(maximum, highest[i]);
-        }
+        Vector128<float> half = Vector128.Max(highest.GetLower(), highest.GetUpper());
+        float maximum = MathF.Max(MathF.Max(half[0], half[1]), MathF.Max(half[2], half[3]));
 
         // A step of zero or of NaN makes the product zero or NaN whatever the integers are.
         float step = maximum / Highest;
         float inverse = step > 0f && float.IsFinite(1f / step) ? 1f / step : 0f;
-        Vector256<int> total = default;
         for (int i = 0; i < PackedRows.Block; i += 32)
         {
             Vector256<int> a = Rounded(x + i, inverse), b = Rounded(x + i + 8, inverse);
             Vector256<int> c = Rounded(x + i + 16, inverse), d = Rounded(x + i + 24, inverse);
-            total += a + b + c + d;
+            totals[i / 32] = Vector256.Sum(a + b + c + d);
             Vector256.Narrow(Vector256.Narrow(a, b), Vector256.Narrow(c, d)).Store(target + i);
         }
 
-        return (step, Vector256.Sum(total));
+        return step;
     }
 
     /// <summary>Replaces a row by what it is rounded to.</summary>
     public static void Round(float* x, int count, float* target)
     {
         sbyte* quantized = stackalloc sbyte[PackedRows.Block];
+        int* totals = stackalloc int[Quarters];
         for (int start = 0; start < count; start += PackedRows.Block)
         {
             int length = Math.Min(PackedRows.Block, count - start);
-            float step = Quantize(x + start, length, quantized).Step;
+            float step = Quantize(x + start, length, quantized, totals);
             for (int i = 0; i < length; i++)
             {
                 target[start + i] = step * quantized[i];

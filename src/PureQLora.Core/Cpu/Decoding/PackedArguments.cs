@@ -24,11 +24,8 @@ internal unsafe struct PackedArguments
     /// <summary>Blocks of 128 columns, above 0.</summary>
     public long Blocks;
 
-    /// <summary>Receives a vector of partial sums for each row of x and of the weight, and what else the kernel says.</summary>
+    /// <summary>Receives the vectors of sums.</summary>
     public float* Sums;
-
-    /// <summary>[blocks, 16], working memory.</summary>
-    public float* Products;
 
     /// <summary>Pieces of a block that may lie in groups of their own.</summary>
     public long Parts;

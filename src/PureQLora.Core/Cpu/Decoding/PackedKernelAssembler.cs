@@ -5,7 +5,7 @@ namespace PureQLora.Core;
 
 /// <summary>The frame that kernels over packed codes share: four weight rows are walked in blocks of 128 columns.</summary>
 /// <remarks>
-/// Registers: the sum of row r of the weight and row m of x is vector 4m + r; 16 … 31 are free. rax, rcx and rdx address the weight rows,
+/// Registers: sums from 0 on; 16 … 31 are free. rax, rcx and rdx address the weight rows,
 /// r8 the factors, r9 the rows of x, r10 counts blocks, r11 stays on the arguments.
 /// </remarks>
 internal static class PackedKernelAssembler
@@ -18,27 +18,25 @@ internal static class PackedKernelAssembler
 
     /// <summary>Assembles a kernel.</summary>
     /// <param name="bits">Of a code.</param>
-    /// <param name="count">Rows of x.</param>
+    /// <param name="sums">Vectors that hold sums, from 0 on.</param>
     /// <param name="blockBytes">Bytes of a block of x.</param>
-    /// <param name="factors">Field of the arguments that points to what a block of the weight is multiplied with.</param>
-    /// <param name="factorBytes">Bytes of that for a block.</param>
+    /// <param name="factorBytes">Bytes of the factors of a block.</param>
     /// <param name="prologue">Emits what comes before the loop; it may use every register but r11.</param>
     /// <param name="block">Emits a block.</param>
-    /// <param name="end">Emits what comes after the sums were stored at rax.</param>
     public static byte[] Assemble(
-        int bits, int count, int blockBytes, string factors, int factorBytes, Action<KernelAssembler> prologue, Action<Assembler> block, Action<Assembler> end)
+        int bits, int sums, int blockBytes, int factorBytes, Action<Assembler> prologue, Action<Assembler> block)
     {
         KernelAssembler kernel = new();
         Assembler code = kernel.Code;
-        prologue(kernel);
+        prologue(code);
         code.mov(rax, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Codes))]);
         code.mov(rcx, __[r11 + PackedArguments.Offset(nameof(PackedArguments.RowBytes))]);
         code.lea(rdx, __[rcx + (rcx * 2)]);
         code.add(rdx, rax);
-        code.mov(r8, __[r11 + PackedArguments.Offset(factors)]);
+        code.mov(r8, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Factors))]);
         code.mov(r9, __[r11 + PackedArguments.Offset(nameof(PackedArguments.X))]);
         code.mov(r10, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Blocks))]);
-        for (int i = 0; i < Rows * count; i++)
+        for (int i = 0; i < sums; i++)
         {
             code.vpxord(Zmm(i), Zmm(i), Zmm(i));
         }
@@ -61,12 +59,11 @@ internal static class PackedKernelAssembler
         });
 
         code.mov(rax, __[r11 + PackedArguments.Offset(nameof(PackedArguments.Sums))]);
-        for (int i = 0; i < Rows * count; i++)
+        for (int i = 0; i < sums; i++)
         {
             code.vmovups(__zmmword_ptr[rax + (64 * i)], Zmm(i));
         }
 
-        end(code);
         return kernel.Assemble();
     }
 

@@ -14,6 +14,9 @@ internal readonly unsafe struct PackedRows(QuantizedMatrix matrix)
     /// <summary>Bytes of the factors of a block of four rows.</summary>
     public const int FactorBytes = 2 * PackedKernelAssembler.Rows * sizeof(float);
 
+    /// <summary>Rows from those whose factors are copied to those that are asked for.</summary>
+    private const int FactorsAhead = 8;
+
     public readonly byte* Codes = matrix.Codes;
     public readonly float* Scales = matrix.Scales;
     public readonly byte* Zeros = matrix.Zeros;
@@ -51,6 +54,7 @@ internal readonly unsafe struct PackedRows(QuantizedMatrix matrix)
         long stride = step * Groups;
         float* scales = Scales + (row * Groups);
         byte* zeros = Zeros + (row * Groups);
+        PrefetchFactors(scales + (FactorsAhead * Groups), zeros + (FactorsAhead * Groups), stride);
         (int count, int width, int done) = (Blocks * Parts, Block / Parts, 0);
         if (GroupSize == width && Avx512F.IsSupported)
         {
@@ -74,6 +78,23 @@ internal readonly unsafe struct PackedRows(QuantizedMatrix matrix)
                 long at = (r * stride) + group;
                 float* factors = target + (2 * PackedKernelAssembler.Rows * done);
                 (factors[r], factors[PackedKernelAssembler.Rows + r]) = (scales[at], zeros[at]);
+            }
+        }
+    }
+
+    /// <summary>Asks for what a later call will need: pieces of a cache line or two, far apart, are no stream that processors foresee.</summary>
+    private void PrefetchFactors(float* scales, byte* zeros, long stride)
+    {
+        for (int r = 0; Sse.IsSupported && r < PackedKernelAssembler.Rows; r++, scales += stride, zeros += stride)
+        {
+            for (int line = 0; line < Groups; line += CpuStorage.Alignment / sizeof(float))
+            {
+                Sse.Prefetch0(scales + line);
+            }
+
+            for (int line = 0; line < Groups; line += CpuStorage.Alignment)
+            {
+                Sse.Prefetch0(zeros + line);
             }
         }
     }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
@@ -15,6 +16,7 @@ internal static unsafe class SquareTransposition
     /// <param name="target">Sixteen rows; not the source.</param>
     /// <param name="targetStride">Elements from a row to the next.</param>
     /// <remarks>In four steps that interleave elements, pairs, and twice groups of four; each needs half as many rows to be near.</remarks>
+    [SkipLocalsInit]
     public static void Run(float* source, long sourceStride, float* target, long targetStride)
     {
         Vector512<float>* rows = stackalloc Vector512<float>[Side];
