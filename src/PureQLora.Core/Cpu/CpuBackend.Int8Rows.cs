@@ -114,7 +114,9 @@ public sealed unsafe partial class CpuBackend
 
         private void Multiply(int bits, float* factors, float* sums, Int8TileArguments* arguments)
         {
+            // What is ahead is asked for evenly over the first two passes; more would ask for what is there.
             long passes = Int8Passes(_problem.M);
+            byte* ahead = arguments->Ahead;
             long rowBytes = (long)_rows.Blocks * new Int8Layout(bits, _rows.Parts, 1).BlockBytes;
             for (long pass = 0; pass < passes; pass++)
             {
@@ -123,7 +125,8 @@ public sealed unsafe partial class CpuBackend
                 arguments->Sums = sums + (first * Int8Tiles.Rows);
                 arguments->Factors = factors;
                 arguments->Blocks = _rows.Blocks;
-                Int8Tiles.Run(bits, _rows.Parts, count, unpacks: pass == 0, arguments);
+                arguments->Ahead = pass > 1 ? ahead : arguments->Ahead;
+                Int8Tiles.Run(bits, _rows.Parts, count, unpacks: pass == 0, asksForAll: passes == 1, arguments);
             }
         }
 

@@ -38,12 +38,13 @@ internal static unsafe class Int8Codes
             arguments->Codes = rows.Codes + (row * rows.RowBytes);
             arguments->RowBytes = rows.RowBytes;
             arguments->Ahead = rows.Codes + (next * rows.RowBytes);
+            arguments->AheadStep = Int8Tiles.Rows / Int8TileArguments.Streams * rows.RowBytes;
             return;
         }
 
         Prefetch(rows, next);
         arguments->Codes = arguments->Ahead = spread;
-        arguments->RowBytes = (long)rows.Blocks * Vector512<byte>.Count;
+        (arguments->RowBytes, arguments->AheadStep) = ((long)rows.Blocks * Vector512<byte>.Count, 0);
         for (int i = 0; i < Int8Tiles.Rows; i++, spread += arguments->RowBytes)
         {
             Spread(rows.Codes + ((row + i) * rows.RowBytes), rows.Blocks, spread);

@@ -6,6 +6,9 @@ namespace PureQLora.Core;
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Int8TileArguments
 {
+    /// <summary>Streams at once in which memory is fastest. Measured on Zen 5: one 53 GB/s, two 60, four 65.</summary>
+    public const int Streams = 4;
+
     /// <summary>Codes of the first row of the tile.</summary>
     public byte* Codes;
 
@@ -13,10 +16,13 @@ internal unsafe struct Int8TileArguments
     public long RowBytes;
 
     /// <summary>
-    /// What is asked for meanwhile, as many bytes as a tile's codes, such as those of the next tile: in the order in which it lies, as no
-    /// processor keeps enough single lines under way, but those that it foresees. The kernel moves it on.
+    /// What is asked for meanwhile, such as the codes of the next tile: the first of <see cref="Streams"/> pieces, each in the order in
+    /// which it lies, as no processor keeps enough single lines under way, but those that it foresees. The kernel moves it on.
     /// </summary>
     public byte* Ahead;
+
+    /// <summary>Bytes from a piece to the next.</summary>
+    public long AheadStep;
 
     /// <summary>[blocks, steps, 32] of 4 bytes: the codes of the tile side by side, written by the kernel that unpacks and read by all.</summary>
     public byte* Panel;

@@ -32,13 +32,15 @@ internal static unsafe class Int8Tiles
     private const int FirstX = 28;
     private const int Mask = 31;
     private const int MostParts = 4;
+    private const int Variants = 4;
 
     private static readonly KernelTable Kernels = new(
-        2 * (MostRows + 1) * (MostParts + 1) * 9,
+        Variants * (MostRows + 1) * (MostParts + 1) * 9,
         static index =>
         {
-            (int coding, int rest) = Math.DivRem(index, 2 * (MostRows + 1));
-            return Generate(new Int8Layout(coding / (MostParts + 1), coding % (MostParts + 1), rest / 2), rest % 2 != 0);
+            (int coding, int rest) = Math.DivRem(index, Variants * (MostRows + 1));
+            Int8Layout layout = new(coding / (MostParts + 1), coding % (MostParts + 1), rest / Variants);
+            return Generate(layout, unpacks: (rest & 1) != 0, asksForAll: (rest & 2) != 0);
         });
 
     /// <summary>Adds the products of all columns.</summary>
@@ -46,10 +48,12 @@ internal static unsafe class Int8Tiles
     /// <param name="parts">Pieces of a block that may lie in groups of their own: 1, 2 or 4.</param>
     /// <param name="count">Rows of x, 1 to <see cref="MostRows"/>.</param>
     /// <param name="unpacks">The panel is filled; else it is filled already.</param>
+    /// <param name="asksForAll">As many bytes as the tile's codes have are asked for ahead; else half of them.</param>
     /// <param name="arguments">Operands.</param>
-    public static void Run(int bits, int parts, int count, bool unpacks, Int8TileArguments* arguments)
+    public static void Run(int bits, int parts, int count, bool unpacks, bool asksForAll, Int8TileArguments* arguments)
     {
-        int index = (((bits * (MostParts + 1)) + parts) * 2 * (MostRows + 1)) + (2 * count) + (unpacks ? 1 : 0);
+        int index = ((((bits * (MostParts + 1)) + parts) * (MostRows + 1)) + count) * Variants;
+        index += (unpacks ? 1 : 0) + (asksForAll ? 2 : 0);
         ((delegate* unmanaged[SuppressGCTransition]<Int8TileArguments*, void>)Kernels[index])(arguments);
     }
 
@@ -57,7 +61,7 @@ internal static unsafe class Int8Tiles
     public static int PanelOffset(int step, int vector) => ((step * Vectors) + vector) * VectorBytes;
 
     /// <summary>The code of one kernel.</summary>
-    internal static byte[] Generate(Int8Layout layout, bool unpacks)
+    internal static byte[] Generate(Int8Layout layout, bool unpacks, bool asksForAll)
     {
         KernelAssembler kernel = new();
         Assembler code = kernel.Code;
@@ -65,6 +69,7 @@ internal static unsafe class Int8Tiles
         code.mov(r9, Field(nameof(Int8TileArguments.X)));
         code.mov(eax, 0x01010101 * ((1 << layout.Bits) - 1));
         code.vpbroadcastd(Zmm(Mask), eax);
+        int asked = asksForAll ? 2 : 1;
         (Label block, Label last) = (code.CreateLabel(), code.CreateLabel());
         if (unpacks)
         {
@@ -80,16 +85,16 @@ internal static unsafe class Int8Tiles
             code.dec(Field(nameof(Int8TileArguments.Blocks)));
             code.jz(last);
             code.Label(ref block);
-            Block(code, layout, unpacking);
+            Block(code, layout, asked, unpacking);
             code.dec(Field(nameof(Int8TileArguments.Blocks)));
             code.jnz(block);
             code.Label(ref last);
-            Block(code, layout, null);
+            Block(code, layout, asked, null);
         }
         else
         {
             code.Label(ref block);
-            Block(code, layout, null);
+            Block(code, layout, asked, null);
             code.dec(Field(nameof(Int8TileArguments.Blocks)));
             code.jnz(block);
         }
@@ -97,8 +102,8 @@ internal static unsafe class Int8Tiles
         return kernel.Assemble();
     }
 
-    /// <summary>Adds the products of 128 columns, with the unpacking of the next ones spread over them.</summary>
-    private static void Block(Assembler code, Int8Layout layout, Int8Unpacking? unpacking)
+    /// <summary>Adds the products of 128 columns, with the unpacking of the next ones spread over them, and some lines asked for in each step.</summary>
+    private static void Block(Assembler code, Int8Layout layout, int asked, Int8Unpacking? unpacking)
     {
         int panelBytes = PackedRows.Block * layout.Bits / 8 * Rows;
         int steps = PackedRows.Block * layout.Bits / 32;
@@ -113,15 +118,44 @@ internal static unsafe class Int8Tiles
                     next.Piece(piece, panelBytes);
                 }
 
+                Ask(code, step * asked, asked);
                 Step(code, layout, step);
             }
 
             EndPart(code, layout, part);
         }
 
+        code.add(Field(nameof(Int8TileArguments.Ahead)), steps * asked * VectorBytes / Int8TileArguments.Streams);
         code.add(rdx, panelBytes);
         code.add(r9, layout.BlockBytes);
         code.add(Field(nameof(Int8TileArguments.Factors)), layout.Parts * FactorsLength * sizeof(float));
+    }
+
+    /// <summary>Asks for lines of what is ahead, from each stream in turn.</summary>
+    private static void Ask(Assembler code, int first, int count)
+    {
+        code.mov(r8, Field(nameof(Int8TileArguments.Ahead)));
+        code.mov(r10, Field(nameof(Int8TileArguments.AheadStep)));
+        for (int line = first; line < first + count; line++)
+        {
+            (int offset, int stream) = (line / Int8TileArguments.Streams * VectorBytes, line % Int8TileArguments.Streams);
+            switch (stream)
+            {
+                case 0:
+                    code.prefetcht0(__[r8 + offset]);
+                    break;
+                case 1:
+                    code.prefetcht0(__[r8 + r10 + offset]);
+                    break;
+                case 2:
+                    code.prefetcht0(__[r8 + (r10 * 2) + offset]);
+                    break;
+                default:
+                    code.lea(r10, __[r10 + (r10 * 2)]);
+                    code.prefetcht0(__[r8 + r10 + offset]);
+                    break;
+            }
+        }
     }
 
     /// <summary>The sums begin with −zero · Σ q: the zero point is the lower half of its lane, the upper half is zero.</summary>

@@ -8,7 +8,7 @@ namespace PureQLora.Core;
 /// of sixteen rows, so that they can stand among those of a product, which leaves the units that move data idle.
 /// </summary>
 /// <remarks>
-/// rax walks the rows, rcx holds their distance, r8 and r10 come and go; vectors 16 … 21 are used. Pieces go down the rows and up again in
+/// rax walks the rows, rcx holds their distance, r10 comes and goes; vectors 16 … 21 are used. Pieces go down the rows and up again in
 /// turns, so that rax is where it was after two.
 /// </remarks>
 /// <param name="code">Takes the instructions.</param>
@@ -34,7 +34,6 @@ internal readonly struct Int8Unpacking(Assembler code, int bits)
     {
         (int vector, int chunk) = Math.DivRem(piece, Chunks);
         Load(chunk);
-        Ask(piece);
 
         // Quarter q of vector i holds four words of row 4q + i: what is left is to turn each four by four.
         code.vpunpckldq(zmm20, zmm16, zmm17);
@@ -76,23 +75,6 @@ internal readonly struct Int8Unpacking(Assembler code, int bits)
         }
     }
 
-    /// <summary>Asks for a piece's share of what is ahead.</summary>
-    private void Ask(int piece)
-    {
-        const int line = CpuStorage.Alignment;
-        int share = ChunkBytes * VectorRows;
-        code.mov(r8, Field(nameof(Int8TileArguments.Ahead)));
-        for (int at = 0; at < share; at += line)
-        {
-            code.prefetcht0(__[r8 + (piece * share) + at]);
-        }
-
-        if (piece == Pieces - 1)
-        {
-            code.add(Field(nameof(Int8TileArguments.Ahead)), Pieces * share);
-        }
-    }
-
     private void Step(bool goesUp)
     {
         if (goesUp)
@@ -120,6 +102,4 @@ internal readonly struct Int8Unpacking(Assembler code, int bits)
             code.add(rax, Chunks * ChunkBytes);
         }
     }
-
-    private static AssemblerMemoryOperand Field(string field) => __qword_ptr[r11 + Int8TileArguments.Offset(field)];
 }

@@ -13,8 +13,11 @@ internal static class PackedKernelAssembler
     /// <summary>Weight rows of a kernel.</summary>
     public const int Rows = 4;
 
-    /// <summary>How far ahead codes are asked for: rows are too short for the processor to foresee the stream that they are.</summary>
-    private const int PrefetchBytes = 4096;
+    /// <summary>
+    /// How far ahead codes are asked for. The processor foresees the four streams by itself; asking for what lies on another page
+    /// disturbs it. Measured on Zen 5, two threads reading 2 MiB at a time: 62 GB/s with 1 KiB or without, 53 with 4 KiB.
+    /// </summary>
+    private const int PrefetchBytes = 1024;
 
     /// <summary>Assembles a kernel.</summary>
     /// <param name="bits">Of a code.</param>

@@ -15,39 +15,29 @@ internal static unsafe class SquareTransposition
     /// <param name="sourceStride">Elements from a row to the next.</param>
     /// <param name="target">Sixteen rows; not the source.</param>
     /// <param name="targetStride">Elements from a row to the next.</param>
-    /// <remarks>In four steps that interleave elements, pairs, and twice groups of four; each needs half as many rows to be near.</remarks>
-    [SkipLocalsInit]
+    /// <remarks>Quarter q of a loaded vector comes from row 4q + i, so that what is left is to turn four by four inside of quarters.</remarks>
     public static void Run(float* source, long sourceStride, float* target, long targetStride)
     {
-        Vector512<float>* rows = stackalloc Vector512<float>[Side];
-        Vector512<float>* mixed = stackalloc Vector512<float>[Side];
-        for (int i = 0; i < Side; i += 2)
+        for (int column = 0; column < Side; column += 4, source += 4, target += 4 * targetStride)
         {
-            (Vector512<float> even, Vector512<float> odd) = (Vector512.Load(source + (i * sourceStride)), Vector512.Load(source + ((i + 1) * sourceStride)));
-            (rows[i], rows[i + 1]) = (Avx512F.UnpackLow(even, odd), Avx512F.UnpackHigh(even, odd));
+            Vector512<float> a = Quarters(source, sourceStride), b = Quarters(source + sourceStride, sourceStride);
+            Vector512<float> c = Quarters(source + (2 * sourceStride), sourceStride), d = Quarters(source + (3 * sourceStride), sourceStride);
+            (Vector512<double> ab, Vector512<double> cd) = (Avx512F.UnpackLow(a, b).AsDouble(), Avx512F.UnpackLow(c, d).AsDouble());
+            Avx512F.UnpackLow(ab, cd).AsSingle().Store(target);
+            Avx512F.UnpackHigh(ab, cd).AsSingle().Store(target + targetStride);
+            (ab, cd) = (Avx512F.UnpackHigh(a, b).AsDouble(), Avx512F.UnpackHigh(c, d).AsDouble());
+            Avx512F.UnpackLow(ab, cd).AsSingle().Store(target + (2 * targetStride));
+            Avx512F.UnpackHigh(ab, cd).AsSingle().Store(target + (3 * targetStride));
         }
+    }
 
-        // Now columns 4g + c of rows 4i … 4i + 3 are group g of mixed[4i + c].
-        for (int i = 0; i < Side; i += 4)
-        {
-            for (int half = 0; half < 2; half++)
-            {
-                (Vector512<double> upper, Vector512<double> lower) = (rows[i + half].AsDouble(), rows[i + half + 2].AsDouble());
-                mixed[i + (2 * half)] = Avx512F.UnpackLow(upper, lower).AsSingle();
-                mixed[i + (2 * half) + 1] = Avx512F.UnpackHigh(upper, lower).AsSingle();
-            }
-        }
-
-        for (int c = 0; c < 4; c++)
-        {
-            Vector512<float> even01 = Avx512F.Shuffle4x128(mixed[c], mixed[c + 4], 0b10_00_10_00);
-            Vector512<float> odd01 = Avx512F.Shuffle4x128(mixed[c], mixed[c + 4], 0b11_01_11_01);
-            Vector512<float> even23 = Avx512F.Shuffle4x128(mixed[c + 8], mixed[c + 12], 0b10_00_10_00);
-            Vector512<float> odd23 = Avx512F.Shuffle4x128(mixed[c + 8], mixed[c + 12], 0b11_01_11_01);
-            Avx512F.Shuffle4x128(even01, even23, 0b10_00_10_00).Store(target + (c * targetStride));
-            Avx512F.Shuffle4x128(odd01, odd23, 0b10_00_10_00).Store(target + ((c + 4) * targetStride));
-            Avx512F.Shuffle4x128(even01, even23, 0b11_01_11_01).Store(target + ((c + 8) * targetStride));
-            Avx512F.Shuffle4x128(odd01, odd23, 0b11_01_11_01).Store(target + ((c + 12) * targetStride));
-        }
+    /// <summary>Four elements each of rows 0, 4, 8 and 12.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Quarters(float* row, long stride)
+    {
+        Vector512<float> quarters = Vector128.Load(row).ToVector256Unsafe().ToVector512Unsafe();
+        quarters = Avx512F.InsertVector128(quarters, Vector128.Load(row + (4 * stride)), 1);
+        quarters = Avx512F.InsertVector128(quarters, Vector128.Load(row + (8 * stride)), 2);
+        return Avx512F.InsertVector128(quarters, Vector128.Load(row + (12 * stride)), 3);
     }
 }
