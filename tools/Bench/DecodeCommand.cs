@@ -4,7 +4,7 @@ using PureQLora.Models;
 
 namespace PureQLora.Tools.Bench;
 
-/// <summary><c>bench decode</c>: new tokens a second, of one sequence and of several together.</summary>
+/// <summary><c>bench decode</c>: new tokens a second, of one sequence and of several together, at the device's precision and in int8.</summary>
 internal static class DecodeCommand
 {
     public static Command Create()
@@ -35,22 +35,24 @@ internal static class DecodeCommand
             limits.Print();
             using CpuBackend backend = new(threadCount);
             using LlamaModel model = new(config, new RandomQuantizedWeights(config, group, seed: 1));
-            GenerationSession session = new(model, backend, result.GetValue(precision) ?? backend.PreferredPrecision);
-            Report.Line($"{result.GetValue(shape)}: a step reads {ConsoleTable.Bytes(session.StepBytes)} of weights, {session.Precision}");
+            Precision[] precisions = result.GetValue(precision) is { } one ? [one] : [backend.PreferredPrecision, Precision.Int8];
+            GenerationSession[] sessions = [.. precisions.Select(rounding => new GenerationSession(model, backend, rounding))];
+            Report.Line($"{result.GetValue(shape)}: a step reads {ConsoleTable.Bytes(sessions[0].StepBytes)} of weights");
             using LlamaCpp? llama = result.GetValue(noPeers) ? null : LlamaCpp.TryStart(result.GetValue(llamaCpp), config, threadCount);
-            Measure(session, llama, limits, batches, count, turnCount);
+            Measure(sessions, llama, limits, batches, count, turnCount);
             return ToolProgram.Success;
         });
         return command;
     }
 
-    private static void Measure(GenerationSession session, LlamaCpp? llama, MachineLimits limits, int[] batches, int tokens, int turns)
+    private static void Measure(GenerationSession[] sessions, LlamaCpp? llama, MachineLimits limits, int[] batches, int tokens, int turns)
     {
-        double alone = 0;
+        Dictionary<GenerationSession, double> alone = [];        // tokens a second of one sequence among those of the first batch
         foreach (int batch in batches)
         {
-            Contestant ours = new("PureQLora", () => session.Decode(batch, tokens));
-            List<Contestant> all = [ours];
+            (GenerationSession Session, Contestant Contestant)[] ours =
+                [.. sessions.Select(session => (session, new Contestant($"PureQLora {session.Precision.Name()}", () => session.Decode(batch, tokens))))];
+            List<Contestant> all = [.. ours.Select(one => one.Contestant)];
             if (llama is not null)
             {
                 llama.Prepare(batch, tokens + 16);
@@ -59,15 +61,22 @@ internal static class DecodeCommand
 
             Contestant.Compete(turns, all, ToolProgram.Cancellation);
             double steps = tokens - 1;
-            foreach (Contestant contestant in all)
+            foreach ((GenerationSession session, Contestant contestant) in ours)
             {
                 double rate = batch * steps / contestant.Best;
                 double bytes = session.StepBytes * steps / contestant.Best;
-                alone = contestant == ours && alone == 0 ? rate / batch : alone;
-                string note = contestant != ours ? Report.Ratio(contestant.Best / ours.Best)
-                    : FormattableString.Invariant($"{Report.Percent(bytes / limits.Read),6} of the read bandwidth, {rate / alone:F1} times the first one a sequence");
-                Report.Line($"batch {batch,3} {contestant.Name,-28}{rate,8:F1} tok/s best{batch * steps / contestant.Median,8:F1} median{note}");
+                alone.TryAdd(session, rate / batch);
+                Print(batch, steps, contestant, FormattableString.Invariant(
+                    $"{Report.Percent(bytes / limits.Read),6} of the read bandwidth, {rate / alone[session]:F1} times the first one a sequence"));
+            }
+
+            if (llama is not null)
+            {
+                Print(batch, steps, all[^1], string.Concat(ours.Select(one => $"{Report.Ratio(all[^1].Best / one.Contestant.Best)} in {one.Session.Precision.Name()}")));
             }
         }
     }
+
+    private static void Print(int batch, double steps, Contestant contestant, string note) => Report.Line(FormattableString.Invariant(
+        $"batch {batch,3} {contestant.Name,-28}{batch * steps / contestant.Best,8:F1} tok/s best{batch * steps / contestant.Median,8:F1} median{note}"));
 }
