@@ -4,10 +4,13 @@ namespace PureQLora.Core;
 
 public sealed unsafe partial class CpuBackend
 {
-    /// <summary>c = x · wᵀ with x as <see cref="Int8Rounding"/> rounds it; the same bits for a row of x whatever rows are beside it.</summary>
+    /// <summary>
+    /// c = x · wᵀ with x as <see cref="Int8Rounding"/> rounds it: where sums are of integers, the same bits for a row of x whatever rows are
+    /// beside it, and at every tier.
+    /// </summary>
     private void Int8Product(in GemmProblem problem, in PackedRows rows)
     {
-        if (rows.IsScattered)
+        if (rows.IsScattered || rows.HasBook)
         {
             RoundedInt8Product(problem);
         }
@@ -21,7 +24,7 @@ public sealed unsafe partial class CpuBackend
         }
     }
 
-    /// <summary>Columns that belong to groups in an order of their own: the product of the rounded values, which are no integers any more.</summary>
+    /// <summary>Columns that belong to groups in an order of their own, or codes that are no numbers: the product of the rounded values in float32.</summary>
     private void RoundedInt8Product(in GemmProblem problem)
     {
         int k = (int)problem.First.Depth;
