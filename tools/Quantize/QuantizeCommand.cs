@@ -118,7 +118,7 @@ internal static class QuantizeCommand
     {
         if (folder.Checkpoint.Config.Quantization is { } settings)
         {
-            throw new UserErrorException($"{folder.Path} is quantised already ({settings.Bits} bits in groups of {settings.GroupSize}); start from the model in full precision.");
+            throw new UserErrorException($"{folder.Path} is quantised already ({settings.Description}); start from the model in full precision.");
         }
 
         string[] known = [.. folder.Model.Linears.Select(layer => layer.ShortName).Distinct()];

@@ -69,7 +69,7 @@ public sealed class ModelQuantizer
         return quantizer.Run(calibration, progress, cancellationToken);
     }
 
-    private static HashSet<LinearLayer> ChooseLayers(LlamaModel model, IReadOnlyCollection<string>? targets)
+    internal static HashSet<LinearLayer> ChooseLayers(LlamaModel model, IReadOnlyCollection<string>? targets)
     {
         LinearLayer[] all = [.. model.Linears];
         if (targets is { Count: > 0 })

@@ -77,7 +77,7 @@ public sealed class QuantizeTests : IDisposable
         string ids = _temporary.Write("ids.json", "[[1, 5, 9, 400, 33, 7, 21], [1, 80, 90, 100]]");
         Tool.Quantize("--model", model, "--output", _temporary["out"], "--calibration", ids, "--group-size", "16", "--act-order").ShouldSucceed();
         using ModelFolder written = ModelFolder.Open(_temporary["out"]);
-        Assert.True(written.Checkpoint.Config.Quantization!.DescendingActivations);
+        Assert.True(((GptqConfig)written.Checkpoint.Config.Quantization!).DescendingActivations);
         Assert.False(written.Model.Linears.First().Weight.Quantized!.GroupIndex.IsEmpty);
     }
 
