@@ -30,6 +30,11 @@ public sealed record BlockwiseMatrix
     /// <summary>How the scales are stored, where they are quantised themselves.</summary>
     public NestedScales? Nested { get; init; }
 
+    /// <summary>Bytes of codes and scales as they are stored.</summary>
+    public long StoredBytes => Codes.LongLength + (Nested is null
+        ? sizeof(float) * Scales.LongLength
+        : Nested.Codes.LongLength + (sizeof(float) * (Nested.Absmax.LongLength + 1)));
+
     /// <summary>Blocks of a matrix.</summary>
     public static int BlockCount(int outDim, int inDim, int blockSize) => checked((int)((((long)outDim * inDim) + blockSize - 1) / blockSize));
 

@@ -57,6 +57,11 @@ public sealed class ModelQuantizer
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(calibration);
         options.Validate();
+        if (method == QuantizationMethod.Nf4)
+        {
+            throw new ArgumentException($"NF4 has no grid of integers; it is {nameof(BlockwiseModelQuantizer)}'s.", nameof(method));
+        }
+
         if (method == QuantizationMethod.Gptq && calibration.Sum(sample => (long)sample.Length) == 0)
         {
             throw new UserErrorException("GPTQ needs calibration data and there is none; name a calibration file, or use round-to-nearest.");

@@ -68,7 +68,7 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
             StageEvaluation evaluation = new(
                 folder, data.ProblemSets, _recipe.Evaluation.ToOptions(_recipe.Training.Precision!.Value), opened.Tokenizer, backend, _observer);
             List<RunStage> stages = [];
-            string name = opened.Model.Linears.FirstOrDefault(layer => layer.Weight.Quantized is not null)?.Weight.Quantized is { } stored ? $"int{stored.Bits}" : FullPrecision;
+            string name = opened.Model.Linears.FirstOrDefault(layer => layer.Weight.Quantized is not null)?.Weight.Quantized is { } stored ? stored.CodeBook?.Name.ToUpperInvariant() ?? $"int{stored.Bits}" : FullPrecision;
             stages.Add(evaluation.Measure(name, opened.Model, opened.Model.WeightBytes, cancellationToken));
             if (_recipe.Quantization.Enabled && name == FullPrecision)
             {

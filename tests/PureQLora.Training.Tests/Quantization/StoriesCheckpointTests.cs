@@ -50,8 +50,8 @@ public sealed class StoriesCheckpointTests : IDisposable
         int[] row = stories.Evaluation[0];
         Assert.Equal(Logits(stories.Model, row), Logits(again.Model, row));
         Assert.Equal(stories.Folder.Tokenizer.Encode("Once upon a time"), again.Tokenizer.Encode("Once upon a time"));
-        GptqConfig settings = (GptqConfig)again.Model.Config.Quantization!;
-        Assert.Equal((options.Bits, options.ActOrder), (settings.Bits, settings.DescendingActivations));
+        GptqConfig stored = (GptqConfig)again.Model.Config.Quantization!;
+        Assert.Equal((options.Bits, options.ActOrder), (stored.Bits, stored.DescendingActivations));
     }
 
     private float[] Logits(LlamaModel model, int[] ids)
