@@ -38,8 +38,11 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
         _offsets = device.Allocate((long)PaddedRows * Groups * sizeof(float));
         _pieceGroups = Upload(device, pieceGroups);
         _columnMap = Upload(device, columnMap);
-        UploadCodes(matrix, columnMap);
-        UploadScales(matrix);
+        if (device.Computes)
+        {
+            UploadCodes(matrix, columnMap);
+            UploadScales(matrix);
+        }
     }
 
     public int OutDim { get; }

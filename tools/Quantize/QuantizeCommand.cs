@@ -21,20 +21,22 @@ internal static class QuantizeCommand
     private static readonly Option<bool> ActOrder = new("--act-order") { Description = "Take the columns by falling importance." };
     private static readonly Option<bool> StaticGroups = new("--static-groups") { Description = "Take all grids from the original weights." };
     private static readonly Option<double> Damping = new("--damping") { Description = "Share of the Hessian's mean diagonal that is added to it.", DefaultValueFactory = _ => Defaults.Damping };
+    private static readonly Option<string?> Refine = new("--refine") { Description = "Lose less in the same file format, in about twice the time: all parts, or some of order,search,sequential,target,descent.", Arity = ArgumentArity.ZeroOrOne };
+    private static readonly Option<double?> TargetStrength = new("--target-strength") { Description = "How far --refine target moves layers towards the unquantised model's output, 0 to 1; follows the amount of calibration text if left out." };
     private static readonly Option<string> Targets = new("--targets") { Description = "all, or layers such as q_proj,k_proj,v_proj,o_proj.", DefaultValueFactory = _ => "all" };
     private static readonly Option<string?> Calibration = new Option<string?>("--calibration") { Description = "JSONL (GSM8K or any training format), plain text, or a JSON array of arrays of token ids." }.NotEmpty();
     private static readonly Option<int?> CalibrationSamples = new("--calibration-samples") { Description = "Samples at most; 128 of a text and all rows of token ids if left out." };
     private static readonly Option<int?> CalibrationLength = new("--calibration-length") { Description = $"Tokens of a sample of text at most, BOS included; {CalibrationReader.DefaultLength}, or what the model has positions for, if left out." };
     private static readonly Option<string> Format = new("--format") { Description = "gptq, which every loader reads, or gptq_v2.", DefaultValueFactory = _ => "gptq" };
     private static readonly Option<int> Threads = CommonOptions.Threads();
-    private static readonly Option<string> Device = CommonOptions.Device();
+    private static readonly Option<string> Device = new("--device") { Description = "auto or cpu: models are quantised on the CPU.", DefaultValueFactory = _ => "auto" };
     private static readonly Option<Precision?> PrecisionOption = CommonOptions.PrecisionOption();
 
     public static RootCommand Create()
     {
         RootCommand command = new("Quantises a model and writes it in the GPTQ layout, with a report of the error per layer.")
         {
-            Model, Output, Method, Bits, GroupSize, Symmetric, ActOrder, StaticGroups, Damping, Targets, Calibration, CalibrationSamples, CalibrationLength,
+            Model, Output, Method, Bits, GroupSize, Symmetric, ActOrder, StaticGroups, Damping, Refine, TargetStrength, Targets, Calibration, CalibrationSamples, CalibrationLength,
             Format, BlockwiseCommand.Block, BlockwiseCommand.DoubleQuantization, Threads, Device, PrecisionOption,
         };
         command.SetAction(Run);
@@ -45,7 +47,7 @@ internal static class QuantizeCommand
     {
         string methodName = result.GetValue(Method)!;
         BlockwiseCommand.RequireFit(
-            result, methodName, Bits, GroupSize, Symmetric, ActOrder, StaticGroups, Damping, Calibration, CalibrationSamples, CalibrationLength, Format);
+            result, methodName, Bits, GroupSize, Symmetric, ActOrder, StaticGroups, Damping, Refine, TargetStrength, Calibration, CalibrationSamples, CalibrationLength, Format);
         if (methodName == BlockwiseCommand.Method)
         {
             return RunBlockwise(result);
@@ -53,11 +55,13 @@ internal static class QuantizeCommand
 
         QuantizationMethod method = ParseMethod(result.GetValue(Method)!);
         GptqFormat format = ParseFormat(result.GetValue(Format)!);
-        GptqOptions options = Options(result);
+        GptqOptions options = Options(result, method);
         string output = result.GetValue(Output)!;
         CommonOptions.RequireEmpty(output);
-        using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
-        options = options with { CalibrationPrecision = CommonOptions.ShowDevice(backend, result.GetValue(PrecisionOption)) };
+        using CpuBackend backend = CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
+        Precision precision = result.GetValue(PrecisionOption) ?? backend.PreferredPrecision;
+        System.Console.WriteLine($"device  {backend.Description}; {precision.Name()}");
+        options = options with { CalibrationPrecision = precision };
         options.Validate();
         using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!);
         string[] targets = ParseTargets(result.GetValue(Targets)!);
@@ -91,12 +95,17 @@ internal static class QuantizeCommand
     {
         string output = result.GetValue(Output)!;
         CommonOptions.RequireEmpty(output);
-        using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
+        using CpuBackend backend = CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
         using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!);
         string[] targets = ParseTargets(result.GetValue(Targets)!);
         RequireQuantizable(folder, targets, bits: null);
         return BlockwiseCommand.Run(result, backend, folder, output, targets);
     }
+
+    /// <summary>Quantising is the processor's work.</summary>
+    private static CpuBackend CreateBackend(string device, int threads) => device is "auto" or "cpu"
+        ? CommonOptions.CreateProcessor(threads)
+        : throw new UserErrorException($"--device is {device}, but models are quantised on the CPU; use --device cpu, or leave it out.");
 
     private static QuantizationMethod ParseMethod(string method) => method switch
     {
@@ -112,7 +121,7 @@ internal static class QuantizeCommand
         _ => throw new UserErrorException($"--format is {format}, allowed gptq and gptq_v2."),
     };
 
-    private static GptqOptions Options(ParseResult result)
+    private static GptqOptions Options(ParseResult result, QuantizationMethod method)
     {
         GptqOptions options = new()
         {
@@ -122,7 +131,15 @@ internal static class QuantizeCommand
             ActOrder = result.GetValue(ActOrder),
             StaticGroups = result.GetValue(StaticGroups),
             Damping = result.GetValue(Damping),
+            TargetStrength = result.GetValue(TargetStrength),
         };
+        if (result.GetResult(Refine) is not null)
+        {
+            options = method == QuantizationMethod.Gptq
+                ? options.WithRefinements(result.GetValue(Refine) ?? "all")
+                : throw new UserErrorException("--refine refines GPTQ, but --method is rtn; leave one of them out.");
+        }
+
         options.Validate();
         return options;
     }
@@ -213,7 +230,7 @@ internal static class QuantizeCommand
             Bits = options.Bits,
             GroupSize = options.GroupSize,
             Symmetric = options.Symmetric,
-            DescendingActivations = options.ActOrder && method == QuantizationMethod.Gptq,
+            DescendingActivations = options.ActOrder && !options.StaticGroups && method == QuantizationMethod.Gptq,
             Format = format,
             Damping = method == QuantizationMethod.Gptq ? options.Damping : null,
         };

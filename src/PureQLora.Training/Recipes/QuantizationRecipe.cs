@@ -36,6 +36,9 @@ public sealed record QuantizationRecipe
     /// <summary>NF4: scales are quantised as well.</summary>
     public bool DoubleQuantization { get; init; }
 
+    /// <summary><c>none</c>, <c>all</c>, or some of <c>order,search,sequential,target,descent</c>; GPTQ alone has them.</summary>
+    public string Refine { get; init; } = "none";
+
     /// <summary>Short names of the layers; null: all linear layers of the blocks.</summary>
     public IReadOnlyList<string>? Targets { get; init; }
 
@@ -46,7 +49,7 @@ public sealed record QuantizationRecipe
     public int CalibrationLength { get; init; } = 512;
 
     /// <summary>The same as the quantiser takes it.</summary>
-    public GptqOptions ToOptions() => new()
+    public GptqOptions ToOptions() => new GptqOptions
     {
         Bits = Bits,
         GroupSize = GroupSize,
@@ -54,7 +57,7 @@ public sealed record QuantizationRecipe
         ActOrder = ActOrder,
         StaticGroups = StaticGroups,
         Damping = Damping,
-    };
+    }.WithRefinements(Method == QuantizationMethod.Gptq ? Refine : "none");
 
     /// <summary>The same as the quantiser of NF4 takes it.</summary>
     public BlockwiseOptions ToBlockwiseOptions() => new() { BlockSize = BlockSize, DoubleQuantization = DoubleQuantization };
