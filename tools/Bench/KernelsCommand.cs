@@ -55,7 +55,7 @@ internal static class KernelsCommand
         IReadOnlyList<Type> types = Select(filter);
         double peak = FmaPeak.Measure(Environment.ProcessorCount, bursts: 1000);
         Report.Line($"FMA peak, float32, {Environment.ProcessorCount} threads: {peak / 1e9:F1} GFLOP/s; {CpuBackend.SupportedTier}; shares below are of this");
-        Report.Line($"{"operation",-18}{"shapes",-11}{"case",-13}{"pass",-17}{"best",11}{"median",11}{"GFLOP/s",10}{"of peak",9}");
+        Report.Line($"{"operation",-18}{"shapes",-11}{"case",-16}{"pass",-17}{"best",11}{"median",11}{"GFLOP/s",10}{"of peak",9}");
         ManualConfig config = Config(quick);
         bool complete = true;
         foreach (Type type in types)
@@ -114,7 +114,7 @@ internal static class KernelsCommand
         double flops = pass == nameof(OperationBenchmark.Forward) ? forward : forward + backward;
         double rate = flops / (statistics.Min * 1e-9);
         string share = flops == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"{rate / 1e9,10:F1}{rate / peak,9:P0}");
-        Report.Line($"{Name(type),-18}{operation.Size,-11}{string.Join(' ', rest),-13}{pass,-17}{statistics.Min / 1e3,8:F1} µs{statistics.Median / 1e3,8:F1} µs{share}");
+        Report.Line($"{Name(type),-18}{operation.Size,-11}{string.Join(' ', rest),-16}{pass,-17}{statistics.Min / 1e3,8:F1} µs{statistics.Median / 1e3,8:F1} µs{share}");
     }
 
     private static string Name(Type type) => type.Name[..^"Benchmark".Length];

@@ -114,19 +114,24 @@ public abstract class OperationBenchmark : IDisposable
     }
 
     /// <summary>A frozen 4-bit weight in groups of 64 (or one a row if shorter), as QLoRA has it.</summary>
-    protected static WeightMatrix Quantized(int outDim, int inDim)
+    protected static WeightMatrix Quantized(int outDim, int inDim, WeightCodes kind = WeightCodes.Int4)
     {
         const int GroupSize = 64;
         int groups = (inDim + GroupSize - 1) / GroupSize;
+        float[] scales = new float[outDim * groups];
+        Array.Fill(scales, 0.01f);
         byte[] codes = new byte[outDim * inDim];
         for (int i = 0; i < codes.Length; i++)
         {
-            codes[i] = (byte)(RandomState.Bits(1, i) & 15);
+            codes[i] = (byte)(RandomState.Bits(1, i) & (kind == WeightCodes.Nf4 ? 255u : 15u));
         }
 
-        float[] scales = new float[outDim * groups];
+        if (kind == WeightCodes.Nf4)
+        {
+            return new WeightMatrix(QuantizedMatrix.FromStream(outDim, inDim, GroupSize, codes.AsSpan(0, (codes.Length + 1) / 2), scales, CodeBook.NormalFloat4));
+        }
+
         byte[] zeros = new byte[scales.Length];
-        Array.Fill(scales, 0.01f);
         Array.Fill(zeros, (byte)8);
         return new WeightMatrix(QuantizedMatrix.FromCodes(outDim, inDim, 4, GroupSize, codes, scales, zeros));
     }

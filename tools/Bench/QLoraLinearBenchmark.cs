@@ -17,6 +17,10 @@ public class QLoraLinearBenchmark : OperationBenchmark
     [ParamsAllValues]
     public bool Adapter { get; set; }
 
+    /// <summary>What the weight's codes stand for.</summary>
+    [ParamsAllValues]
+    public WeightCodes Codes { get; set; }
+
     private double Product => 2.0 * Tokens * Hidden * Intermediate;
 
     private double Branch => Adapter ? 2.0 * Tokens * Rank * (Hidden + Intermediate) : 0;
@@ -28,7 +32,7 @@ public class QLoraLinearBenchmark : OperationBenchmark
     protected override void Prepare()
     {
         _x = Parameter(Tokens, Hidden);
-        _weight = Quantized(Intermediate, Hidden);
+        _weight = Quantized(Intermediate, Hidden, Codes);
         _a = Parameter(Rank, Hidden);
         _b = Parameter(Intermediate, Rank);
     }

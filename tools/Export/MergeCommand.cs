@@ -96,16 +96,46 @@ internal static class MergeCommand
 
     private static void WriteQuantized(ModelFolder folder, string path)
     {
-        IReadOnlyList<(string Layer, double RelativeError)> errors = LoraMerge.MergeQuantized(folder.Model);
-        foreach ((string layer, double error) in errors)
+        if (folder.Checkpoint.Config.Quantization is BitsAndBytesConfig)
         {
-            System.Console.WriteLine($"{layer}  relative error of rounding again {error.ToString("F4", CultureInfo.InvariantCulture)}");
+            WriteBlockwise(folder, path);
+            return;
         }
 
+        foreach ((string layer, double error) in LoraMerge.MergeQuantized(folder.Model))
+        {
+            ShowError(layer, error);
+        }
+
+        // What AWQ's layout holds, GPTQ's can, and more programs read it.
+        GptqConfig settings = folder.Checkpoint.Config.Quantization is AwqConfig awq ? awq.ToGptq() : (GptqConfig)folder.Checkpoint.Config.Quantization!;
         Dictionary<string, QuantizedMatrix> quantized = folder.Model.Linears
             .Where(layer => layer.Weight.Quantized is not null).ToDictionary(layer => layer.Name, layer => layer.Weight.Quantized!);
-        Dictionary<string, Tensor> dense = folder.Model.Linears
-            .Where(layer => layer.IsMerged && layer.Weight.Dense is not null).ToDictionary(layer => $"{layer.Name}.weight", layer => layer.Weight.Dense!);
-        GptqCheckpoint.Write(path, folder.Checkpoint, folder.Checkpoint.Config.Quantization!, quantized, dense);
+        GptqCheckpoint.Write(path, folder.Checkpoint, settings, quantized, MergedDense(folder));
     }
+
+    /// <summary>Layers without an adapter keep their bytes.</summary>
+    private static void WriteBlockwise(ModelFolder folder, string path)
+    {
+        Dictionary<string, BlockwiseMatrix> merged = [];
+        foreach (LinearLayer layer in folder.Model.Linears.Where(layer => layer.Adapter is not null && layer.Weight.Quantized is not null))
+        {
+            ToolProgram.Cancellation.ThrowIfCancellationRequested();
+            BlockwiseMatrix before = BitsAndBytesCheckpoint.ReadLayer(folder.Checkpoint, layer.Name);
+            BlockwiseOptions options = new() { Book = before.Book, BlockSize = before.BlockSize, DoubleQuantization = before.Nested is not null };
+            (BlockwiseMatrix matrix, double error) = LoraMerge.MergeBlockwise(layer, options);
+            merged.Add(layer.Name, matrix);
+            ShowError(layer.Name, error);
+        }
+
+        Dictionary<string, Tensor> dense = folder.Model.Linears.Where(layer => layer.Adapter is not null && layer.Weight.Dense is not null).ToDictionary(
+            layer => $"{layer.Name}.weight", layer => Tensor.From(LoraMerge.MergedWeight(layer), layer.Weight.Dense!.Shape));
+        BitsAndBytesCheckpoint.Write(path, folder.Checkpoint, merged, dense);
+    }
+
+    private static Dictionary<string, Tensor> MergedDense(ModelFolder folder) => folder.Model.Linears
+        .Where(layer => layer.IsMerged && layer.Weight.Dense is not null).ToDictionary(layer => $"{layer.Name}.weight", layer => layer.Weight.Dense!);
+
+    private static void ShowError(string layer, double error) =>
+        System.Console.WriteLine($"{layer}  relative error of rounding again {error.ToString("F4", CultureInfo.InvariantCulture)}");
 }

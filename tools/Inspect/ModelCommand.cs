@@ -35,6 +35,7 @@ internal static class ModelCommand
             ("vocabulary", Text(config.VocabularySize)),
             ("positions", Text(config.MaxPositions)),
             ("rotary base, scaling", $"{Text(config.RopeTheta)}, {config.RopeScaling.TypeName}"),
+            ("quantised", config.Quantization?.Description ?? "no"),
             ("tied embeddings", config.TieWordEmbeddings ? "yes" : "no"),
             ("weights", model.ParameterCount.ToString("N0", CultureInfo.InvariantCulture)),
             ("memory of weights", ConsoleTable.Bytes(model.WeightBytes)),

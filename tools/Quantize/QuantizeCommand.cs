@@ -7,14 +7,14 @@ using PureQLora.Training;
 
 namespace PureQLora.Tools.Quantize;
 
-/// <summary>Quantises the linear layers of a model folder and writes a GPTQ folder.</summary>
+/// <summary>Quantises the linear layers of a model folder and writes a GPTQ folder, or a bitsandbytes folder of NF4.</summary>
 internal static class QuantizeCommand
 {
     private static readonly GptqOptions Defaults = new();
 
     private static readonly Option<string> Model = CommonOptions.Model();
     private static readonly Option<string> Output = CommonOptions.OutputFolder();
-    private static readonly Option<string> Method = new("--method") { Description = "gptq (needs calibration) or rtn, round-to-nearest.", DefaultValueFactory = _ => "gptq" };
+    private static readonly Option<string> Method = new("--method") { Description = "gptq (needs calibration), rtn, round-to-nearest, or nf4, written as bitsandbytes does.", DefaultValueFactory = _ => "gptq" };
     private static readonly Option<int> Bits = new("--bits") { Description = "Bits of a weight: 2, 3, 4 or 8.", DefaultValueFactory = _ => Defaults.Bits };
     private static readonly Option<int> GroupSize = new("--group-size") { Description = "Inputs that share a scale; -1: one group a row.", DefaultValueFactory = _ => Defaults.GroupSize };
     private static readonly Option<bool> Symmetric = new("--symmetric") { Description = "Grids mirrored around 0." };
@@ -37,7 +37,7 @@ internal static class QuantizeCommand
         RootCommand command = new("Quantises a model and writes it in the GPTQ layout, with a report of the error per layer.")
         {
             Model, Output, Method, Bits, GroupSize, Symmetric, ActOrder, StaticGroups, Damping, Refine, TargetStrength, Targets, Calibration, CalibrationSamples, CalibrationLength,
-            Format, Threads, Device, PrecisionOption,
+            Format, BlockwiseCommand.Block, BlockwiseCommand.DoubleQuantization, Threads, Device, PrecisionOption,
         };
         command.SetAction(Run);
         return command;
@@ -45,6 +45,14 @@ internal static class QuantizeCommand
 
     private static int Run(ParseResult result)
     {
+        string methodName = result.GetValue(Method)!;
+        BlockwiseCommand.RequireFit(
+            result, methodName, Bits, GroupSize, Symmetric, ActOrder, StaticGroups, Damping, Refine, TargetStrength, Calibration, CalibrationSamples, CalibrationLength, Format);
+        if (methodName == BlockwiseCommand.Method)
+        {
+            return RunBlockwise(result);
+        }
+
         QuantizationMethod method = ParseMethod(result.GetValue(Method)!);
         GptqFormat format = ParseFormat(result.GetValue(Format)!);
         GptqOptions options = Options(result, method);
@@ -83,6 +91,17 @@ internal static class QuantizeCommand
         return ToolProgram.Success;
     }
 
+    private static int RunBlockwise(ParseResult result)
+    {
+        string output = result.GetValue(Output)!;
+        CommonOptions.RequireEmpty(output);
+        using CpuBackend backend = CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
+        using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!);
+        string[] targets = ParseTargets(result.GetValue(Targets)!);
+        RequireQuantizable(folder, targets, bits: null);
+        return BlockwiseCommand.Run(result, backend, folder, output, targets);
+    }
+
     /// <summary>Quantising is the processor's work.</summary>
     private static CpuBackend CreateBackend(string device, int threads) => device is "auto" or "cpu"
         ? CommonOptions.CreateProcessor(threads)
@@ -92,7 +111,7 @@ internal static class QuantizeCommand
     {
         "gptq" => QuantizationMethod.Gptq,
         "rtn" => QuantizationMethod.RoundToNearest,
-        _ => throw new UserErrorException($"--method is {method}, allowed gptq and rtn."),
+        _ => throw new UserErrorException($"--method is {method}, allowed gptq, rtn and nf4."),
     };
 
     private static GptqFormat ParseFormat(string format) => format switch
@@ -131,11 +150,14 @@ internal static class QuantizeCommand
             ? names
             : throw new UserErrorException("--targets names no layer; give all, or layers such as q_proj,k_proj,v_proj,o_proj.");
 
-    private static void RequireQuantizable(ModelFolder folder, string[] targets, int bits)
+    /// <param name="folder">The model.</param>
+    /// <param name="targets">Short names; empty for all.</param>
+    /// <param name="bits">Of codes in words, which layers may not fill; null where there are none.</param>
+    private static void RequireQuantizable(ModelFolder folder, string[] targets, int? bits)
     {
         if (folder.Checkpoint.Config.Quantization is { } settings)
         {
-            throw new UserErrorException($"{folder.Path} is quantised already ({settings.Bits} bits in groups of {settings.GroupSize}); start from the model in full precision.");
+            throw new UserErrorException($"{folder.Path} is quantised already ({settings.Description}); start from the model in full precision.");
         }
 
         string[] known = [.. folder.Model.Linears.Select(layer => layer.ShortName).Distinct()];
@@ -146,7 +168,7 @@ internal static class QuantizeCommand
 
         foreach (LinearLayer layer in folder.Model.Linears.Where(layer => targets.Length == 0 || targets.Contains(layer.ShortName)))
         {
-            if (GptqCheckpoint.PaddingWarning(layer.Name, layer.Weight.OutDim, layer.Weight.InDim, bits) is { } warning)
+            if (bits is { } width && GptqCheckpoint.PaddingWarning(layer.Name, layer.Weight.OutDim, layer.Weight.InDim, width) is { } warning)
             {
                 System.Console.Error.WriteLine(warning);
                 break;

@@ -21,7 +21,7 @@ public static class GptqCheckpoint
     public static bool IsQuantized(HuggingFaceCheckpoint checkpoint, string module)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
-        return checkpoint.Config.Quantization is not null && !checkpoint.Contains(module + ".weight");
+        return checkpoint.Config.Quantization is GptqConfig && !checkpoint.Contains(module + ".weight");
     }
 
     /// <summary>Reads a quantised linear layer.</summary>
@@ -29,7 +29,7 @@ public static class GptqCheckpoint
     public static QuantizedMatrix ReadLayer(HuggingFaceCheckpoint checkpoint, string module)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
-        GptqConfig settings = checkpoint.Config.Quantization
+        GptqConfig settings = checkpoint.Config.Quantization as GptqConfig
             ?? throw new UserErrorException($"{checkpoint.Folder} is not quantised: neither config.json nor {SettingsFile} has GPTQ settings.");
         SafetensorsInfo scalesInfo = checkpoint.Info(module + ".scales");
         int groups = checked((int)scalesInfo.Shape[0]);
@@ -125,52 +125,34 @@ public static class GptqCheckpoint
             return config;
         }
 
-        GptqConfig settings = GptqConfig.Parse(new JsonFields(JsonFile.ReadObject(path), path));
+        QuantizationConfig settings = QuantizationConfig.Parse(new JsonFields(JsonFile.ReadObject(path), path));
         if (config.Quantization is not { } own)
         {
             return config with { Quantization = settings };
         }
 
-        return (own.Bits, own.GroupSize) == (settings.Bits, settings.GroupSize)
+        return own.Description == settings.Description
             ? config
-            : throw new UserErrorException(
-                $"{path} says {settings.Bits} bits in groups of {settings.GroupSize}, config.json beside it {own.Bits} bits in groups of {own.GroupSize}; remove the wrong one.");
+            : throw new UserErrorException($"{path} says {settings.Description}; config.json beside it says {own.Description}; remove the wrong one.");
     }
 
     /// <summary>Checks types and shapes of a quantised layer's tensors.</summary>
     /// <returns>Their names.</returns>
     internal static IEnumerable<string> CheckLayer(HuggingFaceCheckpoint checkpoint, string module, int outDim, int inDim)
     {
-        GptqConfig settings = checkpoint.Config.Quantization!;
+        GptqConfig settings = (GptqConfig)checkpoint.Config.Quantization!;
         int groupSize = settings.GroupSize == -1 ? inDim : settings.GroupSize;
         long groups = ((long)inDim + groupSize - 1) / groupSize;
-        List<string> names =
-        [
-            Check(checkpoint, module + ".qweight", [GptqPacking.WordCount(inDim, settings.Bits), outDim], SafetensorsType.I32),
-            Check(checkpoint, module + ".qzeros", [groups, GptqPacking.WordCount(outDim, settings.Bits)], SafetensorsType.I32),
-            Check(checkpoint, module + ".scales", [groups, outDim], SafetensorsType.F16, SafetensorsType.BF16, SafetensorsType.F32),
-        ];
+        LayerTensors tensors = new(checkpoint);
+        tensors.Require(module + ".qweight", [GptqPacking.WordCount(inDim, settings.Bits), outDim], SafetensorsType.I32);
+        tensors.Require(module + ".qzeros", [groups, GptqPacking.WordCount(outDim, settings.Bits)], SafetensorsType.I32);
+        tensors.Require(module + ".scales", [groups, outDim], SafetensorsType.F16, SafetensorsType.BF16, SafetensorsType.F32);
         if (checkpoint.Contains(module + ".g_idx") || settings.DescendingActivations)
         {
-            names.Add(Check(checkpoint, module + ".g_idx", [inDim], SafetensorsType.I32));
+            tensors.Require(module + ".g_idx", [inDim], SafetensorsType.I32);
         }
 
-        return names;
-    }
-
-    private static string Check(HuggingFaceCheckpoint checkpoint, string name, long[] shape, params SafetensorsType[] types)
-    {
-        string wanted = $"{string.Join(" or ", types.Select(type => type.ToName()))}[{string.Join(", ", shape)}]";
-        if (!checkpoint.Contains(name))
-        {
-            throw new UserErrorException($"{checkpoint.Folder}: the tensor \"{name}\" is missing, the quantisation settings ask for {wanted}; the checkpoint is incomplete or of another kind.");
-        }
-
-        SafetensorsInfo info = checkpoint.Info(name);
-        return info.Shape.SequenceEqual(shape) && types.Contains(info.Type)
-            ? name
-            : throw new UserErrorException(
-                $"{checkpoint.FileOf(name).Path}: tensor \"{name}\" is {info.Type.ToName()}[{string.Join(", ", info.Shape)}], the quantisation settings ask for {wanted}; bits or group size in the settings are wrong, or the file is damaged.");
+        return tensors.Names;
     }
 
     private static ReadOnlySpan<int> Words(HuggingFaceCheckpoint checkpoint, string name) => checkpoint.Get(name).Ints;

@@ -4,7 +4,7 @@ using PureQLora.Core;
 namespace PureQLora.Models;
 
 /// <summary>How a GPTQ checkpoint is quantised: <c>quantization_config</c> in <c>config.json</c>, or <c>quantize_config.json</c>.</summary>
-public sealed record GptqConfig
+public sealed record GptqConfig : QuantizationConfig
 {
     /// <summary>Bits of a code: 2, 3, 4 or 8.</summary>
     public required int Bits { get; init; }
@@ -30,17 +30,13 @@ public sealed record GptqConfig
     /// </summary>
     public IReadOnlyList<string>? QuantizedModules { get; init; }
 
-    /// <summary>Reads either form.</summary>
-    /// <exception cref="UserErrorException">Another method, or a value that is not supported.</exception>
-    internal static GptqConfig Parse(JsonFields fields)
-    {
-        string? method = fields.Text("quant_method") ?? fields.Text("method");
-        if (method is not (null or "gptq"))
-        {
-            throw new UserErrorException(
-                $"{fields.Source}: \"{fields.Path("quant_method")}\" is \"{method}\", allowed is \"gptq\"; quantise the full-precision model with tools/Quantize instead.");
-        }
+    /// <inheritdoc/>
+    public override string Description => GroupSize == -1 ? $"GPTQ, {Bits} bits, one group a row" : $"GPTQ, {Bits} bits in groups of {GroupSize}";
 
+    /// <summary>Reads either form.</summary>
+    /// <exception cref="UserErrorException">A value that is not supported.</exception>
+    internal static new GptqConfig Parse(JsonFields fields)
+    {
         string format = fields.Text("checkpoint_format") ?? fields.Text("format") ?? "gptq";
         if (format is not ("gptq" or "gptq_v2"))
         {
@@ -78,7 +74,7 @@ public sealed record GptqConfig
     }
 
     /// <summary>The object that both files hold.</summary>
-    internal JsonObject ToJson()
+    internal override JsonObject ToJson()
     {
         JsonObject json = new()
         {
@@ -103,4 +99,11 @@ public sealed record GptqConfig
 
         return json;
     }
+
+    internal override bool IsQuantized(HuggingFaceCheckpoint checkpoint, string module) => GptqCheckpoint.IsQuantized(checkpoint, module);
+
+    internal override IEnumerable<string> CheckLayer(HuggingFaceCheckpoint checkpoint, string module, int outDim, int inDim) =>
+        GptqCheckpoint.CheckLayer(checkpoint, module, outDim, inDim);
+
+    internal override QuantizedMatrix ReadLayer(HuggingFaceCheckpoint checkpoint, string module) => GptqCheckpoint.ReadLayer(checkpoint, module);
 }

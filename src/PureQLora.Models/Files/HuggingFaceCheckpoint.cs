@@ -4,7 +4,7 @@ namespace PureQLora.Models;
 
 /// <summary>
 /// A folder with <c>config.json</c> and <c>model.safetensors</c>, or shards with <c>model.safetensors.index.json</c>: dense or in the
-/// GPTQ layout. When it is open, every tensor the configuration asks for is there in the right shape, and no other.
+/// layout of GPTQ, AWQ or bitsandbytes. When it is open, every tensor the configuration asks for is there in the right shape, and no other.
 /// </summary>
 public sealed class HuggingFaceCheckpoint : IDisposable
 {
@@ -74,9 +74,13 @@ public sealed class HuggingFaceCheckpoint : IDisposable
     /// <summary>The weight of a linear layer, dense or quantised.</summary>
     /// <param name="module">Such as <c>model.layers.0.self_attn.q_proj</c>.</param>
     /// <exception cref="UserErrorException">There is no such layer, or its words are damaged.</exception>
-    public WeightMatrix GetWeight(string module) => GptqCheckpoint.IsQuantized(this, module)
-        ? new WeightMatrix(GptqCheckpoint.ReadLayer(this, module))
+    public WeightMatrix GetWeight(string module) => IsQuantized(module)
+        ? new WeightMatrix(Config.Quantization!.ReadLayer(this, module))
         : new WeightMatrix(Get(module + ".weight"));
+
+    /// <summary>Whether a linear layer is stored as codes.</summary>
+    /// <param name="module">Such as <c>model.layers.0.self_attn.q_proj</c>.</param>
+    public bool IsQuantized(string module) => Config.Quantization?.IsQuantized(this, module) ?? false;
 
     /// <summary>The bias of a linear layer, or null where the model has none.</summary>
     public Tensor? GetBias(string module) => LlamaTensorNames.HasBias(Config, module) ? Get(module + ".bias") : null;
@@ -136,9 +140,9 @@ public sealed class HuggingFaceCheckpoint : IDisposable
         foreach ((string name, Shape shape) in LlamaTensorNames.Tensors(Config))
         {
             string module = name[..name.LastIndexOf('.')];
-            if (name.EndsWith("_proj.weight", StringComparison.Ordinal) && GptqCheckpoint.IsQuantized(this, module))
+            if (name.EndsWith("_proj.weight", StringComparison.Ordinal) && IsQuantized(module))
             {
-                expected.UnionWith(GptqCheckpoint.CheckLayer(this, module, checked((int)shape[0]), checked((int)shape[1])));
+                expected.UnionWith(Config.Quantization!.CheckLayer(this, module, checked((int)shape[0]), checked((int)shape[1])));
                 continue;
             }
 
@@ -185,7 +189,7 @@ public sealed class HuggingFaceCheckpoint : IDisposable
 
         if (name != LlamaTensorNames.Output || !Config.TieWordEmbeddings)
         {
-            return Config.Quantization is not null && name.EndsWith("_proj.bias", StringComparison.Ordinal) && GptqCheckpoint.IsQuantized(this, name[..^5])
+            return name.EndsWith("_proj.bias", StringComparison.Ordinal) && IsQuantized(name[..^5])
                 && FileOf(name).ReadFloats(name).All(value => value == 0);
         }
 

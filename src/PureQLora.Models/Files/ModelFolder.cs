@@ -32,7 +32,7 @@ public sealed class ModelFolder : IDisposable
     /// <summary>Tokens that end a generated text.</summary>
     public IReadOnlyList<int> EosIds => Checkpoint.EosIds;
 
-    /// <summary>Opens a folder, dense or in the GPTQ layout.</summary>
+    /// <summary>Opens a folder, dense or quantised in the layout of GPTQ, AWQ or bitsandbytes.</summary>
     /// <param name="folder">With <c>config.json</c>, safetensors and, for texts, a tokenizer.</param>
     /// <param name="adapter">PEFT folder to load, or null.</param>
     /// <param name="trainable">The adapter's matrices become parameters.</param>

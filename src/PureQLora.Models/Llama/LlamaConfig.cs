@@ -83,7 +83,7 @@ public sealed record LlamaConfig
     public string? StoredType { get; init; }
 
     /// <summary>How the linear layers are quantised; null for full precision.</summary>
-    public GptqConfig? Quantization { get; init; }
+    public QuantizationConfig? Quantization { get; init; }
 
     /// <summary>Keys of the file that had no effect and are not known to be harmless, for tools to print.</summary>
     public IReadOnlyList<string> IgnoredKeys { get; init; } = [];

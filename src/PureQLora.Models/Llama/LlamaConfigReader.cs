@@ -81,7 +81,7 @@ internal static class LlamaConfigReader
             EosIds = fields.Contains("eos_token_id") || !hasBosAndEos ? fields.Integers("eos_token_id", 0, int.MaxValue) : [2],
             PadId = ReadToken(fields, "pad_token_id", null),
             StoredType = ReadStoredType(fields),
-            Quantization = fields.Object("quantization_config") is { } quantization ? GptqConfig.Parse(quantization) : null,
+            Quantization = fields.Object("quantization_config") is { } quantization ? QuantizationConfig.Parse(quantization) : null,
         };
         ignored.AddRange(fields.Unread.Where(key => !Harmless.Contains(key) && !key.StartsWith('_')));
         return config with { IgnoredKeys = ignored };

@@ -34,8 +34,8 @@ public static class LoraMerge
     }
 
     /// <summary>
-    /// Folds every adapter into its weight; a quantised weight is rounded to nearest again with its own bits, symmetry and group
-    /// size (groups of neighbouring columns), and the error that this brings is reported.
+    /// Folds every adapter into its weight; a quantised weight is rounded to nearest again with its own bits, symmetry or code book, and
+    /// group size (groups of neighbouring columns), and the error that this brings is reported.
     /// </summary>
     /// <returns>For each re-quantised layer the relative error ‖Q(W + s·B·A) − (W + s·B·A)‖ / ‖W + s·B·A‖.</returns>
     public static IReadOnlyList<(string Layer, double RelativeError)> MergeQuantized(LlamaModel model)
@@ -51,13 +51,24 @@ public static class LoraMerge
                 continue;
             }
 
-            GptqOptions options = new() { Bits = before.Bits, GroupSize = before.GroupSize, Symmetric = IsSymmetric(before) };
-            QuantizedMatrix after = RoundToNearestQuantizer.Quantize(merged, before.OutDim, options, layer.Name).ToMatrix();
+            QuantizedMatrix after = Round(merged, before, layer.Name);
             errors.Add((layer.Name, RelativeError(after.Dequantize(), merged)));
             layer.Merge(new WeightMatrix(after));
         }
 
         return errors;
+    }
+
+    /// <summary>Folds an adapter into a weight of a code book, rounding it again, as <see cref="BitsAndBytesCheckpoint"/> writes it; nothing is changed.</summary>
+    /// <param name="layer">Has an adapter.</param>
+    /// <param name="options">Book, block and double quantisation.</param>
+    /// <returns>The weight, and ‖Q(W + s·B·A) − (W + s·B·A)‖ / ‖W + s·B·A‖.</returns>
+    public static (BlockwiseMatrix Matrix, double RelativeError) MergeBlockwise(LinearLayer layer, BlockwiseOptions options)
+    {
+        float[] merged = MergedWeight(layer);
+        BlockwiseMatrix matrix = BlockwiseQuantizer.Quantize(merged, layer.Weight.OutDim, options, layer.Name);
+        using QuantizedMatrix after = matrix.ToMatrix();
+        return (matrix, RelativeError(after.Dequantize(), merged));
     }
 
     /// <summary>W + s·B·A in float32, computed in float64, of a layer that has an adapter; nothing is changed.</summary>
@@ -68,6 +79,17 @@ public static class LoraMerge
     {
         ArgumentNullException.ThrowIfNull(layer);
         return layer.Adapter is null ? throw new ArgumentException($"{layer.Name} has no adapter.", nameof(layer)) : Merged(layer);
+    }
+
+    private static QuantizedMatrix Round(float[] merged, QuantizedMatrix before, string layer)
+    {
+        if (before.CodeBook is { } book)
+        {
+            return BlockwiseQuantizer.Quantize(merged, before.OutDim, book, before.GroupSize, layer).ToMatrix();
+        }
+
+        GptqOptions options = new() { Bits = before.Bits, GroupSize = before.GroupSize, Symmetric = IsSymmetric(before) };
+        return RoundToNearestQuantizer.Quantize(merged, before.OutDim, options, layer).ToMatrix();
     }
 
     // Readers with fast kernels for symmetric checkpoints never look at the zero points, so a grid must stay what the file says.

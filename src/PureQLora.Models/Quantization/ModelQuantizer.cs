@@ -56,6 +56,11 @@ public sealed class ModelQuantizer
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(calibration);
         options.Validate();
+        if (method == QuantizationMethod.Nf4)
+        {
+            throw new ArgumentException($"NF4 has no grid of integers; it is {nameof(BlockwiseModelQuantizer)}'s.", nameof(method));
+        }
+
         if (method == QuantizationMethod.Gptq && calibration.Sum(sample => (long)sample.Length) == 0)
         {
             throw new UserErrorException("GPTQ needs calibration data and there is none; name a calibration file, or use round-to-nearest.");
@@ -68,7 +73,7 @@ public sealed class ModelQuantizer
         return quantizer.Run(calibration, progress, cancellationToken);
     }
 
-    private static HashSet<LinearLayer> ChooseLayers(LlamaModel model, IReadOnlyCollection<string>? targets)
+    internal static HashSet<LinearLayer> ChooseLayers(LlamaModel model, IReadOnlyCollection<string>? targets)
     {
         LinearLayer[] all = [.. model.Linears];
         if (targets is { Count: > 0 })

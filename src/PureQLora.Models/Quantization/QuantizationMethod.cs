@@ -8,4 +8,7 @@ public enum QuantizationMethod
 
     /// <summary>Every weight to the nearest point of its grid; needs no data.</summary>
     RoundToNearest,
+
+    /// <summary>Every weight to the nearest level of NormalFloat, in blocks; needs no data (<see cref="BlockwiseModelQuantizer"/>).</summary>
+    Nf4,
 }

@@ -9,7 +9,7 @@ public sealed record QuantizationRecipe
     /// <summary>Off trains LoRA on the weights as they are.</summary>
     public bool Enabled { get; init; } = true;
 
-    /// <summary>GPTQ, or round-to-nearest.</summary>
+    /// <summary>GPTQ, round-to-nearest, or NF4, of which only <see cref="BlockSize"/>, <see cref="DoubleQuantization"/> and <see cref="Targets"/> matter.</summary>
     public QuantizationMethod Method { get; init; } = QuantizationMethod.Gptq;
 
     /// <summary>Bits of a code: 2, 3, 4 or 8.</summary>
@@ -29,6 +29,12 @@ public sealed record QuantizationRecipe
 
     /// <summary>Share of the mean diagonal added to the Hessian.</summary>
     public double Damping { get; init; } = 0.01;
+
+    /// <summary>NF4: weights that share a scale.</summary>
+    public int BlockSize { get; init; } = 64;
+
+    /// <summary>NF4: scales are quantised as well.</summary>
+    public bool DoubleQuantization { get; init; }
 
     /// <summary><c>none</c>, <c>all</c>, or some of <c>order,search,sequential,target,descent</c>; GPTQ alone has them.</summary>
     public string Refine { get; init; } = "none";
@@ -53,11 +59,20 @@ public sealed record QuantizationRecipe
         Damping = Damping,
     }.WithRefinements(Method == QuantizationMethod.Gptq ? Refine : "none");
 
+    /// <summary>The same as the quantiser of NF4 takes it.</summary>
+    public BlockwiseOptions ToBlockwiseOptions() => new() { BlockSize = BlockSize, DoubleQuantization = DoubleQuantization };
+
     /// <summary>Refuses values outside their range.</summary>
     /// <exception cref="UserErrorException">A setting is out of range.</exception>
     public void Validate()
     {
         ToOptions().Validate();
+        ToBlockwiseOptions().Validate();
+        if (Method == QuantizationMethod.Nf4 && Bits != 4)
+        {
+            throw new UserErrorException($"quantization.bits is {Bits}, allowed with quantization.method nf4 is 4; leave it out, or take gptq.");
+        }
+
         if (Method == QuantizationMethod.Gptq && CalibrationSamples < 1)
         {
             throw new UserErrorException($"quantization.calibrationSamples is {CalibrationSamples}, allowed 1 or more; 128 is usual.");

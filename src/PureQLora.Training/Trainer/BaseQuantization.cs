@@ -6,7 +6,7 @@ using PureQLora.Models;
 namespace PureQLora.Training;
 
 /// <summary>
-/// Quantises the base of a run and stores it in the run's folder, in the GPTQ layout. The run then goes on with what was read back
+/// Quantises the base of a run and stores it in the run's folder, in the layout of GPTQ or, of NF4, of bitsandbytes. The run then goes on with what was read back
 /// from there, so that a resumed run trains on the very same codes.
 /// </summary>
 /// <param name="folder">The run's files.</param>
@@ -26,7 +26,12 @@ internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe reci
     };
 
     /// <summary>What the quantised base is called.</summary>
-    public string StageName => $"{(recipe.Method == QuantizationMethod.Gptq ? "GPTQ" : "RTN")} int{recipe.Bits}";
+    public string StageName => recipe.Method switch
+    {
+        QuantizationMethod.Nf4 => "NF4",
+        QuantizationMethod.Gptq => $"GPTQ int{recipe.Bits}",
+        _ => $"RTN int{recipe.Bits}",
+    };
 
     /// <summary>Quantises, or opens what an earlier process of this run stored.</summary>
     /// <param name="source">The dense base; closed, because another folder takes its place.</param>
@@ -35,7 +40,11 @@ internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe reci
     /// <returns>The model to go on with.</returns>
     public ModelFolder Run(ModelFolder source, IReadOnlyList<int[]> calibration, CancellationToken cancellationToken)
     {
-        if (!Directory.Exists(folder.Quantized))
+        if (!Directory.Exists(folder.Quantized) && recipe.Method == QuantizationMethod.Nf4)
+        {
+            StoreBlockwise(source, cancellationToken);
+        }
+        else if (!Directory.Exists(folder.Quantized))
         {
             IReadOnlyList<LayerQuantization> layers = Quantize(source.Model, calibration, cancellationToken);
             if (PaddingWarning(source.Model) is { } warning)
@@ -63,10 +72,32 @@ internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe reci
         .Select(layer => GptqCheckpoint.PaddingWarning(layer.Name, layer.Weight.OutDim, layer.Weight.InDim, layer.Weight.Quantized!.Bits))
         .FirstOrDefault(warning => warning is not null);
 
+    private int CountTargets(LlamaModel model) => model.Linears.Count(layer => recipe.Targets is not { Count: > 0 } || recipe.Targets.Contains(layer.ShortName));
+
+    private void StoreBlockwise(ModelFolder source, CancellationToken cancellationToken)
+    {
+        using CpuBackend? own = backend is CpuBackend ? null : new CpuBackend();
+        IReadOnlyList<BlockwiseLayer> layers = observer.Track("quantising", CountTargets(source.Model), progress =>
+        {
+            int done = 0;
+            return BlockwiseModelQuantizer.Quantize(
+                source.Model,
+                own ?? (CpuBackend)backend,
+                recipe.ToBlockwiseOptions(),
+                recipe.Targets,
+                new DirectProgress<BlockwiseLayer>(layer => progress(++done, layer.Report.Layer)),
+                cancellationToken);
+        });
+        RunFolder.WriteWhole(folder.Quantized, temporary =>
+        {
+            BitsAndBytesCheckpoint.Write(temporary, source.Checkpoint, layers.ToDictionary(layer => layer.Report.Layer, layer => layer.Matrix));
+            WriteReport(temporary, [.. layers.Select(layer => layer.Report)]);
+        });
+    }
+
     private IReadOnlyList<LayerQuantization> Quantize(LlamaModel model, IReadOnlyList<int[]> calibration, CancellationToken cancellationToken)
     {
-        int total = model.Linears.Count(layer => recipe.Targets is not { Count: > 0 } || recipe.Targets.Contains(layer.ShortName));
-        return observer.Track("quantising", total, progress =>
+        return observer.Track("quantising", CountTargets(model), progress =>
         {
             int done = 0;
             return ModelQuantizer.Quantize(
@@ -104,9 +135,12 @@ internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe reci
         RunFolder.WriteWhole(folder.Quantized, temporary =>
         {
             GptqCheckpoint.Write(temporary, source.Checkpoint, settings, matrices);
-            AtomicFile.WriteText(Path.Combine(temporary, ReportFile), JsonSerializer.Serialize(layers, Json) + "\n");
+            WriteReport(temporary, layers);
         });
     }
+
+    private static void WriteReport(string path, IReadOnlyList<LayerQuantization> layers) =>
+        AtomicFile.WriteText(Path.Combine(path, ReportFile), JsonSerializer.Serialize(layers, Json) + "\n");
 
     private LayerQuantization[] ReadReport()
     {

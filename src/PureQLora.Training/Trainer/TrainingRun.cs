@@ -54,6 +54,7 @@ public sealed class TrainingRun(
             _recipe.Validate();
             folder.Store(_recipe);
             opened = OpenBase();
+            RequireKernels(opened.Model);
             RunData data = RunData.Load(_recipe, opened.Tokenizer, (backend as CpuBackend)?.Threads ?? threads);
             ReportData(opened, data);
             return (opened, data, backend is IDeviceBackend device ? RunMemory.Plan(device, _recipe, opened, data, _observer) : null);
@@ -67,6 +68,17 @@ public sealed class TrainingRun(
         }
     }
 
+    /// <summary>Before anything is quantised: weights of a code book have kernels on the processor only.</summary>
+    private void RequireKernels(LlamaModel model)
+    {
+        bool isDense = model.Linears.All(layer => layer.Weight.Quantized is null);
+        bool hasBook = model.Linears.Any(layer => layer.Weight.Quantized?.CodeBook is not null);
+        if (backend is not CpuBackend && (hasBook || (isDense && _recipe.Quantization is { Enabled: true, Method: QuantizationMethod.Nf4 })))
+        {
+            throw new UserErrorException($"A base of NF4 is trained on the CPU only, this run is to compute on {backend.Description}; use --device cpu, or quantization.method=gptq.");
+        }
+    }
+
     private RunSummary RunStages(ModelFolder opened, RunData data, RunMemory? memory, CancellationToken cancellationToken)
     {
         using CpuBackend? processor = backend is CpuBackend ? null : new CpuBackend(threads);
@@ -75,7 +87,7 @@ public sealed class TrainingRun(
             StageEvaluation evaluation = new(
                 folder, data.ProblemSets, _recipe.Evaluation.ToOptions(_recipe.Training.Precision!.Value), opened.Tokenizer, backend, _observer);
             List<RunStage> stages = [];
-            string name = opened.Model.Linears.FirstOrDefault(layer => layer.Weight.Quantized is not null)?.Weight.Quantized is { } stored ? $"int{stored.Bits}" : FullPrecision;
+            string name = opened.Model.Linears.FirstOrDefault(layer => layer.Weight.Quantized is not null)?.Weight.Quantized is { } stored ? stored.CodeBook?.Name.ToUpperInvariant() ?? $"int{stored.Bits}" : FullPrecision;
             stages.Add(evaluation.Measure(
                 name, opened.Model, opened.Model.WeightBytes, cancellationToken, memory is { BaseFits: false } ? processor : null));
             if (_recipe.Quantization.Enabled && name == FullPrecision)

@@ -53,14 +53,14 @@ public sealed class GptqCheckpointTests : IDisposable
         using HuggingFaceCheckpoint dense = HuggingFaceCheckpoint.Open(WriteDense(original));
         Dictionary<string, QuantizedMatrix> layers = ReadAll(original);
 
-        GptqCheckpoint.Write(_folder["ours"], dense, original.Config.Quantization!, layers);
+        GptqCheckpoint.Write(_folder["ours"], dense, Settings(original), layers);
 
         using HuggingFaceCheckpoint ours = HuggingFaceCheckpoint.Open(_folder["ours"]);
         Assert.Equal(original.Names, ours.Names);
         using SafetensorsFile theirFile = SafetensorsFile.Open(Path.Combine(folder, "model.safetensors"));
         using SafetensorsFile ourFile = SafetensorsFile.Open(Path.Combine(_folder["ours"], "model.safetensors"));
         Assert.All(ours.Names, tensor => Assert.Equal(theirFile.ReadBytes(tensor), ourFile.ReadBytes(tensor)));
-        Assert.Equal(original.Config.Quantization! with { Damping = null }, ours.Config.Quantization! with { Damping = null });
+        Assert.Equal(Settings(original) with { Damping = null }, Settings(ours) with { Damping = null });
 
         // Both places must say it: transformers reads one, other loaders the other.
         File.Delete(Path.Combine(_folder["ours"], "quantize_config.json"));
@@ -75,7 +75,7 @@ public sealed class GptqCheckpointTests : IDisposable
         using HuggingFaceCheckpoint dense = HuggingFaceCheckpoint.Open(WriteDense(original));
         Dictionary<string, QuantizedMatrix> layers = ReadAll(original).Where(layer => layer.Key.EndsWith("q_proj", StringComparison.Ordinal)).ToDictionary();
 
-        GptqCheckpoint.Write(_folder["ours"], dense, original.Config.Quantization!, layers);
+        GptqCheckpoint.Write(_folder["ours"], dense, Settings(original), layers);
 
         using HuggingFaceCheckpoint ours = HuggingFaceCheckpoint.Open(_folder["ours"]);
         Assert.NotNull(ours.GetWeight("model.layers.1.self_attn.q_proj").Quantized);
@@ -116,14 +116,8 @@ public sealed class GptqCheckpointTests : IDisposable
         string folder = _folder.CopyOf(Find("gptq_v2_b4_g64_asym"), "old");
         Edit(folder, "config.json", json => json.Remove("quantization_config"));
         using HuggingFaceCheckpoint checkpoint = HuggingFaceCheckpoint.Open(folder);
-        Assert.Equal((4, 64, GptqFormat.V2, false), (checkpoint.Config.Quantization!.Bits, checkpoint.Config.Quantization.GroupSize, checkpoint.Config.Quantization.Format, checkpoint.Config.Quantization.Symmetric));
-    }
-
-    [Fact]
-    public void Open_GivenAwq_ShouldRefuseItByName()
-    {
-        string message = Assert.Throws<UserErrorException>(() => HuggingFaceCheckpoint.Open(Find("awq_gemm_b4")).Dispose()).Message;
-        Assert.Contains("\"awq\"", message, StringComparison.Ordinal);
+        GptqConfig settings = Settings(checkpoint);
+        Assert.Equal((4, 64, GptqFormat.V2, false), (settings.Bits, settings.GroupSize, settings.Format, settings.Symmetric));
     }
 
     [Theory]
@@ -195,6 +189,8 @@ public sealed class GptqCheckpointTests : IDisposable
     private static string Find(string name) => Directory.Exists(RepositoryPaths.Fixture("quantization", "checkpoints", name))
         ? RepositoryPaths.Fixture("quantization", "checkpoints", name)
         : RepositoryPaths.Shared("golden", "quantization", "checkpoints", name);
+
+    private static GptqConfig Settings(HuggingFaceCheckpoint checkpoint) => (GptqConfig)checkpoint.Config.Quantization!;
 
     private static Dictionary<string, QuantizedMatrix> ReadAll(HuggingFaceCheckpoint checkpoint) =>
         LlamaTensorNames.LinearLayers(checkpoint.Config).Keys.ToDictionary(module => module, module => GptqCheckpoint.ReadLayer(checkpoint, module));

@@ -2,7 +2,7 @@ using PureQLora.Core;
 
 namespace PureQLora.Models.Tests;
 
-/// <summary>Checkpoints that gptqmodel wrote, opened as models.</summary>
+/// <summary>Checkpoints that gptqmodel and transformers wrote, opened as models.</summary>
 public sealed class GoldenCheckpointTests : IDisposable
 {
     private readonly CpuBackend _backend = new(threads: 2);
@@ -15,10 +15,13 @@ public sealed class GoldenCheckpointTests : IDisposable
     [InlineData("gptq_b4_g64_sym_desc_act")]
     [InlineData("gptq_v2_b4_g64_asym")]
     [InlineData("gptq_b8_g64_sym")]
-    public void Forward_GivenAStoredCheckpoint_ShouldMatchTransformers(string name)
+    [InlineData("awq_gemm_b4")]
+    [InlineData("llama_nf4", "bnb")]
+    [InlineData("llama_nf4_double", "bnb")]
+    public void Forward_GivenAStoredCheckpoint_ShouldMatchTransformers(string name, string folderName = "checkpoints")
     {
-        string path = RepositoryPaths.Fixture("quantization", "checkpoints", name);
-        path = Directory.Exists(path) ? path : RepositoryPaths.Shared("golden", "quantization", "checkpoints", name);
+        string path = RepositoryPaths.Fixture("quantization", folderName, name);
+        path = Directory.Exists(path) ? path : RepositoryPaths.Shared("golden", "quantization", folderName, name);
         using ModelFolder folder = ModelFolder.Open(path);
         GoldenTensors golden = GoldenTensors.Read(Path.Combine(path, "reference.safetensors"));
         using ComputeScope scope = new(_backend);

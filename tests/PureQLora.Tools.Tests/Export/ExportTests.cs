@@ -68,6 +68,55 @@ public sealed class ExportTests : IDisposable
     }
 
     [Fact]
+    public void Merge_GivenABaseOfNf4_ShouldRoundToItsLevelsAndLeaveOtherLayersAlone()
+    {
+        string model = RepositoryPaths.Fixture("quantization", "bnb", "llama_nf4_double");
+        string adapter = SmallModel.WriteAdapter(model, _temporary["adapter"]);
+        Tool.Export("merge", "--model", model, "--adapter", adapter, "--output", _temporary["merged"]).ShouldBeRefused("--requantize");
+
+        ToolResult result = Tool.Export("merge", "--model", model, "--adapter", adapter, "--output", _temporary["merged"], "--requantize").ShouldSucceed();
+
+        Assert.Equal(8, result.Output.Split('\n').Count(line => line.Contains("relative error", StringComparison.Ordinal)));
+        GoldenTensors before = GoldenTensors.Read(Path.Combine(model, "model.safetensors"));
+        GoldenTensors after = GoldenTensors.Read(Path.Combine(_temporary["merged"], "model.safetensors"));
+        Assert.Equal(before.Names.Order(StringComparer.Ordinal), after.Names.Order(StringComparer.Ordinal));
+        Assert.All(
+            before.Names.Where(name => name.EndsWith("_proj.weight", StringComparison.Ordinal)),
+            name => Assert.Equal(name.Contains("mlp", StringComparison.Ordinal), before.Bytes(name).AsSpan().SequenceEqual(after.Bytes(name))));
+        using ModelFolder exact = ModelFolder.Open(model, adapter);
+        using ModelFolder rounded = ModelFolder.Open(_temporary["merged"]);
+        foreach ((LinearLayer source, LinearLayer merged) in exact.Model.Linears.Zip(rounded.Model.Linears).Where(pair => pair.First.Adapter is not null))
+        {
+            float[] wanted = LoraMerge.MergedWeight(source);
+            float[] actual = merged.Weight.Quantized!.Dequantize();
+            double error = wanted.Zip(actual, (w, a) => ((double)w - a) * (w - a)).Sum() / wanted.Sum(value => (double)value * value);
+            Assert.InRange(Math.Sqrt(error), 0.05, 0.12);
+        }
+    }
+
+    [Fact]
+    public void Merge_GivenABaseOfAwq_ShouldWriteTheGptqLayout()
+    {
+        string model = RepositoryPaths.Fixture("quantization", "checkpoints", "awq_gemm_b4");
+        string adapter = SmallModel.WriteAdapter(model, _temporary["adapter"]);
+        Tool.Export("merge", "--model", model, "--adapter", adapter, "--output", _temporary["merged"], "--requantize").ShouldSucceed();
+        using ModelFolder exact = ModelFolder.Open(model, adapter);
+        using ModelFolder rounded = ModelFolder.Open(_temporary["merged"]);
+        Assert.IsType<GptqConfig>(rounded.Checkpoint.Config.Quantization);
+        foreach ((LinearLayer source, LinearLayer merged) in exact.Model.Linears.Zip(rounded.Model.Linears))
+        {
+            if (source.Adapter is null)
+            {
+                Assert.Equal(source.Weight.Quantized!.Dequantize(), merged.Weight.Quantized!.Dequantize());
+            }
+            else
+            {
+                AssertWithinHalfAStep(LoraMerge.MergedWeight(source), merged.Weight.Quantized!);
+            }
+        }
+    }
+
+    [Fact]
     public void Merge_GivenAPartlyQuantizedBase_ShouldMergeItsDenseLayersToo()
     {
         string dense = SmallModel.Write(_temporary["dense"]);

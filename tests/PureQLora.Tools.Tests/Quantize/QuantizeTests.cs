@@ -70,6 +70,69 @@ public sealed class QuantizeTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("", 64, false)]
+    [InlineData("--double-quant", 64, true)]
+    [InlineData("--block 256 --targets q_proj,down_proj --threads 1", 256, false)]
+    public void Nf4_GivenAnyBlock_ShouldWriteABitsAndBytesFolderThatEveryToolTakes(string options, int block, bool doubled)
+    {
+        string model = SmallModel.Write(_temporary["model"]);
+        string[] more = options.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        bool some = more.Contains("--targets");
+        ToolResult result = Tool.Quantize(["--model", model, "--output", _temporary["out"], "--method", "nf4", .. more]).ShouldSucceed();
+
+        Assert.Contains("relative error", result.Output, StringComparison.Ordinal);
+        using ModelFolder dense = ModelFolder.Open(model);
+        using (ModelFolder written = ModelFolder.Open(_temporary["out"]))
+        {
+            foreach ((LinearLayer before, LinearLayer after) in dense.Model.Linears.Zip(written.Model.Linears))
+            {
+                Assert.Equal(!some || after.ShortName is "q_proj" or "down_proj", after.Weight.Quantized is not null);
+                if (after.Weight.Quantized is { } quantized)
+                {
+                    BlockwiseMatrix expected = BlockwiseQuantizer.Quantize(
+                        before.Weight.Dense!.ToArray(), quantized.OutDim, new BlockwiseOptions { BlockSize = block, DoubleQuantization = doubled }, "layer");
+                    using QuantizedMatrix values = expected.ToMatrix();
+                    Assert.Equal(values.Dequantize(), quantized.Dequantize());
+                }
+            }
+        }
+
+        using JsonDocument report = JsonDocument.Parse(File.ReadAllText(Path.Combine(_temporary["out"], "quantization_report.json")));
+        Assert.Equal("nf4", report.RootElement.GetProperty("method").GetString());
+        Assert.Equal(SmallModel.Layers * (some ? 2 : 7), report.RootElement.GetProperty("layers").GetArrayLength());
+        Assert.InRange(report.RootElement.GetProperty("relative_error_mean").GetDouble(), 0.05, 0.15);
+
+        Assert.Contains("nf4", Tool.Inspect("model", _temporary["out"]).ShouldSucceed().Output, StringComparison.Ordinal);
+        Assert.NotEqual("", Tool.Generate("--model", _temporary["out"], "--prompt", "Once upon", "--max-new-tokens", "4").ShouldSucceed().Output.Trim());
+        string ids = _temporary.Write("ids.json", "[[1, 5, 9, 400, 33, 7, 21], [1, 80, 90, 100]]");
+        foreach (string precision in new[] { "float32", "bfloat16", "int8" })
+        {
+            Tool.Evaluate("perplexity", "--model", _temporary["out"], "--token-ids", ids, "--precision", precision, "--output", _temporary[$"{precision}.json"]).ShouldSucceed();
+            using JsonDocument perplexity = JsonDocument.Parse(File.ReadAllText(_temporary[$"{precision}.json"]));
+            Assert.InRange(perplexity.RootElement.GetProperty("perplexity").GetDouble(), 1, 1e4);
+        }
+
+        Tool.Quantize("--model", _temporary["out"], "--output", _temporary["twice"], "--method", "rtn").ShouldBeRefused("bitsandbytes nf4");
+    }
+
+    [Theory]
+    [InlineData("--method nf4 --bits 3", "--bits")]
+    [InlineData("--method nf4 --group-size 64", "--group-size")]
+    [InlineData("--method nf4 --calibration ids.json", "--calibration")]
+    [InlineData("--method nf4 --format gptq", "--format")]
+    [InlineData("--method nf4 --block 100", "powers of two")]
+    [InlineData("--method nf4 --block 8192", "powers of two")]
+    [InlineData("--method nf4 --targets w_proj", "w_proj")]
+    [InlineData("--method rtn --block 64", "--block")]
+    [InlineData("--method rtn --double-quant", "--double-quant")]
+    public void Nf4_GivenOptionsThatDoNotGoTogether_ShouldRefuseAndLeaveNothing(string options, string word)
+    {
+        string model = SmallModel.Write(_temporary["model"]);
+        Tool.Quantize(["--model", model, "--output", _temporary["out"], .. options.Split(' ')]).ShouldBeRefused(word);
+        Assert.Equal(["model"], _temporary.Entries);
+    }
+
     [Fact]
     public void Gptq_GivenActOrder_ShouldKeepTheGroupsInTheFile()
     {
@@ -77,7 +140,7 @@ public sealed class QuantizeTests : IDisposable
         string ids = _temporary.Write("ids.json", "[[1, 5, 9, 400, 33, 7, 21], [1, 80, 90, 100]]");
         Tool.Quantize("--model", model, "--output", _temporary["out"], "--calibration", ids, "--group-size", "16", "--act-order").ShouldSucceed();
         using ModelFolder written = ModelFolder.Open(_temporary["out"]);
-        Assert.True(written.Checkpoint.Config.Quantization!.DescendingActivations);
+        Assert.True(((GptqConfig)written.Checkpoint.Config.Quantization!).DescendingActivations);
         Assert.False(written.Model.Linears.First().Weight.Quantized!.GroupIndex.IsEmpty);
     }
 

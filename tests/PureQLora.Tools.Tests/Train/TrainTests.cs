@@ -1,3 +1,5 @@
+using PureQLora.Core;
+using PureQLora.Models;
 using PureQLora.Training;
 
 namespace PureQLora.Tools.Tests.Train;
@@ -61,11 +63,37 @@ public sealed class TrainTests : IDisposable
         Assert.False(Directory.Exists(_folder["run/quantized"]));
     }
 
+    [Fact]
+    public void Train_GivenNf4_ShouldTrainOnItAndStoreItAsBitsAndBytesDoes()
+    {
+        string[] arguments =
+            [.. Short("run"), .. NoEvaluation, "--set", "quantization.method=nf4", "--set", "quantization.doubleQuantization=true", "--set", "quantization.blockSize=128"];
+
+        ToolResult result = Tool.Train(arguments).ShouldSucceed();
+
+        Assert.Contains("quantised", result.Output, StringComparison.Ordinal);
+        using ModelFolder quantized = ModelFolder.Open(_folder["run/quantized"], _folder["run/adapter"]);
+        Assert.All(quantized.Model.Linears, layer => Assert.Same(CodeBook.NormalFloat4, layer.Weight.Quantized!.CodeBook));
+        BlockwiseMatrix stored = BitsAndBytesCheckpoint.ReadLayer(quantized.Checkpoint, "model.layers.0.mlp.up_proj");
+        Assert.Equal((128, true), (stored.BlockSize, stored.Nested is not null));
+
+        // A base that is quantised already is taken as it is.
+        Tool.Train(
+            "--model", _folder["run/quantized"], "--output", _folder["again"], "--threads", "1", "--set", "data.wordProblems.newProblems=12", "--set", "data.wordProblems.oldProblems=6",
+            "--set", "data.maxLength=192", "--set", "training.steps=2", "--set", "evaluation.enabled=false").ShouldSucceed();
+        Assert.False(Directory.Exists(_folder["again/quantized"]));
+    }
+
+    [Fact]
+    public void Train_GivenNf4OfOtherBits_ShouldRefuse() =>
+        Tool.Train([.. Short("run"), "--set", "quantization.method=nf4", "--set", "quantization.bits=3"]).ShouldBeRefused("quantization.bits", "4");
+
     [Theory]
     [InlineData("lora.rnak=8", "lora.rank")]
     [InlineData("lora.rank=0", "lora.rank is 0")]
     [InlineData("training.batchSize=many", "training.batchSize", "whole number")]
-    [InlineData("quantization.method=awq", "gptq", "roundToNearest")]
+    [InlineData("quantization.method=awq", "gptq", "roundToNearest", "nf4")]
+    [InlineData("quantization.blockSize=48", "48", "powers of two")]
     [InlineData("lora", "section.key=value")]
     public void Train_GivenBadSetting_ShouldRefuseInOneSentenceAndLeaveNothing(string setting, params string[] words)
     {

@@ -50,7 +50,8 @@ public sealed class StoriesCheckpointTests : IDisposable
         int[] row = stories.Evaluation[0];
         Assert.Equal(Logits(stories.Model, row), Logits(again.Model, row));
         Assert.Equal(stories.Folder.Tokenizer.Encode("Once upon a time"), again.Tokenizer.Encode("Once upon a time"));
-        Assert.Equal((options.Bits, options.ActOrder), (again.Model.Config.Quantization!.Bits, again.Model.Config.Quantization.DescendingActivations));
+        GptqConfig stored = (GptqConfig)again.Model.Config.Quantization!;
+        Assert.Equal((options.Bits, options.ActOrder), (stored.Bits, stored.DescendingActivations));
     }
 
     private float[] Logits(LlamaModel model, int[] ids)
