@@ -30,8 +30,11 @@ internal sealed class DeviationAccumulator
     /// <summary>Rows added so far, n.</summary>
     public long RowCount { get; private set; }
 
+    /// <summary>D. [columns, columns]</summary>
+    public Tensor Matrix => _sum;
+
     /// <summary>D, row-major. [columns, columns]</summary>
-    public ReadOnlySpan<float> Sum => _sum.Floats;
+    public Span<float> Sum => _sum.Floats;
 
     /// <summary>Adds the inputs of some tokens.</summary>
     /// <param name="scope">The pass; its precision is that of the product.</param>

@@ -49,7 +49,7 @@ public sealed class RefinementTests
         HessianFactor factor = HessianFactor.Create(problem.Hessian, problem.Columns, problem.Options, "layer");
         float[] target = [.. problem.Weights];
 
-        CalibrationTarget.Apply(target, problem.Rows, problem.Deviation(Backend), factor, strength, Backend);
+        new CalibrationTarget(problem.Deviation(Backend), factor, problem.Rows, Backend).Apply(target, strength);
 
         double[] expected = ReferenceRefinement.Target(problem.Weights, problem.ExactInputs, problem.Inputs, problem.Columns, problem.Options.Damping, strength);
         for (int i = 0; i < expected.Length; i++)
@@ -61,16 +61,18 @@ public sealed class RefinementTests
         Assert.InRange(Regression(problem, target, factor.Ridge), 0, Regression(problem, problem.Weights, factor.Ridge) * (1 + 1e-6));
     });
 
-    [Fact]
-    public void Target_GivenManyRowsAndColumns_ShouldEqualTheReferenceOnAnyThreads()
+    [Theory]
+    [InlineData(150)]
+    [InlineData(1000)] // as if other layers shared the input: then it is solved for once
+    public void Target_GivenManyRowsAndColumns_ShouldEqualTheReferenceOnAnyThreads(int rows)
     {
         RefinementProblem problem = new(150, 157, 3, HasDeadColumns: true, new GptqOptions { ActOrder = true });
         HessianFactor factor = HessianFactor.Create(problem.Hessian, problem.Columns, problem.Options, "layer");
         float[] single = [.. problem.Weights];
-        CalibrationTarget.Apply(single, problem.Rows, problem.Deviation(Backend), factor, 0.5, Backend);
+        new CalibrationTarget(problem.Deviation(Backend), factor, rows, Backend).Apply(single, 0.5);
         using CpuBackend threads = new(threads: 3);
         float[] several = [.. problem.Weights];
-        CalibrationTarget.Apply(several, problem.Rows, problem.Deviation(threads), factor, 0.5, threads);
+        new CalibrationTarget(problem.Deviation(threads), factor, rows, threads).Apply(several, 0.5);
 
         Assert.Equal(single, several);
         double[] expected = ReferenceRefinement.Target(problem.Weights, problem.ExactInputs, problem.Inputs, problem.Columns, problem.Options.Damping, 0.5);
