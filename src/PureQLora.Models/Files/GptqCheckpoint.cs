@@ -31,6 +31,7 @@ public static class GptqCheckpoint
         ArgumentNullException.ThrowIfNull(checkpoint);
         GptqConfig settings = checkpoint.Config.Quantization
             ?? throw new UserErrorException($"{checkpoint.Folder} is not quantised: neither config.json nor {SettingsFile} has GPTQ settings.");
+        settings = settings.For(module);
         SafetensorsInfo scalesInfo = checkpoint.Info(module + ".scales");
         int groups = checked((int)scalesInfo.Shape[0]);
 
@@ -83,7 +84,7 @@ public static class GptqCheckpoint
                 throw new ArgumentException($"\"{module}\" [{matrix.OutDim}, {matrix.InDim}] is no linear layer of the source.", nameof(layers));
             }
 
-            RequireFit(module, matrix, settings);
+            RequireFit(module, matrix, settings.For(module));
             settings = settings with { DescendingActivations = settings.DescendingActivations || !matrix.GroupIndex.IsEmpty };
         }
 
@@ -131,6 +132,15 @@ public static class GptqCheckpoint
             return config with { Quantization = settings };
         }
 
+        if (own.Dynamic.Count == 0 && settings.Dynamic.Count > 0)
+        {
+            config = config with { Quantization = own with { Dynamic = settings.Dynamic } };
+        }
+        else if (settings.Dynamic.Count > 0 && !own.Dynamic.SequenceEqual(settings.Dynamic))
+        {
+            throw new UserErrorException($"{path} and config.json beside it name different \"dynamic\" settings; remove the wrong ones.");
+        }
+
         return (own.Bits, own.GroupSize) == (settings.Bits, settings.GroupSize)
             ? config
             : throw new UserErrorException(
@@ -141,7 +151,13 @@ public static class GptqCheckpoint
     /// <returns>Their names.</returns>
     internal static IEnumerable<string> CheckLayer(HuggingFaceCheckpoint checkpoint, string module, int outDim, int inDim)
     {
-        GptqConfig settings = checkpoint.Config.Quantization!;
+        if (checkpoint.Config.Quantization!.OverrideOf(module) is { Excluded: true } entry)
+        {
+            throw new UserErrorException(
+                $"{checkpoint.Folder}: the tensor \"{module}.weight\" is missing, and the quantisation settings exclude the module (\"-:{entry.Pattern}\"); the checkpoint is incomplete or of another kind.");
+        }
+
+        GptqConfig settings = checkpoint.Config.Quantization.For(module);
         int groupSize = settings.GroupSize == -1 ? inDim : settings.GroupSize;
         long groups = ((long)inDim + groupSize - 1) / groupSize;
         List<string> names =
