@@ -7,11 +7,12 @@ namespace PureQLora.Models;
 /// <summary>
 /// What a layer should be on the inputs that it really gets, so that it puts out what the unquantised layer does on its own: with
 /// H = 2/n · XᵀX and D = 2/n · (X̃ − X)ᵀX, T = W + strength · W·D·(H + λI)⁻¹. At strength 1 it is the ridge regression of the unquantised
-/// output W·X̃ᵀ on X around W.
+/// output W·X̃ᵀ on X around W. Layers whose output is added to the residual stream also make up for what that stream has lost before
+/// them: W·D + P in place of W·D, with P = 2/n · (R̃ − R)ᵀX.
 /// </summary>
 /// <remarks>
-/// The same as W + strength · ((W·C + λW)(H + λI)⁻¹ − W) with C = 2/n · X̃ᵀX = H + D; compare GPTAQ, arXiv:2504.02692. Full strength repeats the
-/// accidents of the calibration text; how much of it holds for other text follows the number of rows to each input.
+/// The same as W + strength · ((W·C + P + λW)(H + λI)⁻¹ − W) with C = 2/n · X̃ᵀX = H + D; without P compare GPTAQ, arXiv:2504.02692. Full strength
+/// repeats the accidents of the calibration text; how much of it holds for other text follows the number of rows to each input.
 /// </remarks>
 internal sealed unsafe class CalibrationTarget
 {
@@ -41,8 +42,8 @@ internal sealed unsafe class CalibrationTarget
         ArgumentOutOfRangeException.ThrowIfNotEqual(deviation.Columns, factor.Columns);
         (_deviation, _factor, _backend) = (deviation, factor, backend);
 
-        // W·(D·(H + λI)⁻¹) or (W·D)·(H + λI)⁻¹: whichever has fewer rows to solve for.
-        _solvedBefore = rows > factor.Columns;
+        // W·(D·(H + λI)⁻¹) or (W·D + P)·(H + λI)⁻¹: whichever has fewer rows to solve for.
+        _solvedBefore = rows > factor.Columns && deviation.Residual is null;
         if (_solvedBefore)
         {
             Solve(deviation.Sum, factor.Columns);
@@ -68,6 +69,11 @@ internal sealed unsafe class CalibrationTarget
         Tensor left = scope.From(weights, new Shape(rows, n));
         Tensor product = scope.New(left.Shape);
         _backend.MatMul(left, transposeA: false, _deviation.Matrix, transposeB: false, (float)share, accumulate: false, product, Precision.Float32);
+        if (_deviation.Residual is { } residual)
+        {
+            TensorPrimitives.MultiplyAdd(residual.Floats, (float)share, product.Floats, product.Floats);
+        }
+
         if (!_solvedBefore)
         {
             Solve(product.Floats, rows);

@@ -116,7 +116,7 @@ public sealed class MixedPrecision
         {
             BlockCalibration pass = new(_model, block, packs, arena, _options, timings);
             LinearLayer[][] stages = [.. BlockCalibration.LayersOf(block).Select(layers => layers.Where(_targets.Contains).ToArray())];
-            CalibrationSums?[] sums = [.. stages.Select(layers => layers.Length == 0 ? null : _memory.Sums(layers[0], oneByOne: false, deviation: false))];
+            CalibrationSums?[] sums = [.. stages.Select(layers => layers.Length == 0 ? null : _memory.Sums(layers[0], oneByOne: false, deviation: false, entersResidual: false))];
             pass.SumAll(sums, cancellationToken);
             for (int stage = 0; stage < stages.Length; stage++)
             {

@@ -121,7 +121,7 @@ public sealed class ModelQuantizer
         CalibrationSums?[] sums = new CalibrationSums?[BlockCalibration.Stages];
         for (int stage = 0; IsGptq && !inStages && stage < sums.Length; stage++)
         {
-            sums[stage] = SumsOf(chosen[stage]);
+            sums[stage] = SumsOf(chosen[stage], stage);
         }
 
         if (IsGptq && !inStages)
@@ -133,7 +133,7 @@ public sealed class ModelQuantizer
         {
             if (inStages)
             {
-                sums[stage] = SumsOf(chosen[stage]);
+                sums[stage] = SumsOf(chosen[stage], stage);
                 calibration.SumStage(stage, sums[stage], cancellationToken);
             }
 
@@ -149,9 +149,10 @@ public sealed class ModelQuantizer
         }
     }
 
-    private CalibrationSums? SumsOf(LinearLayer[] layers) => layers.Length == 0
+    private CalibrationSums? SumsOf(LinearLayer[] layers, int stage) => layers.Length == 0
         ? null
-        : _memory.Sums(layers[0], oneByOne: _options.Has(Refinements.Sequential), deviation: _options.Has(Refinements.Target));
+        : _memory.Sums(
+            layers[0], oneByOne: _options.Has(Refinements.Sequential), deviation: _options.Has(Refinements.Target), BlockCalibration.EntersResidual(stage));
 
     private IEnumerable<LayerQuantization> QuantizeLayers(LinearLayer[] layers, CalibrationSums? sums, CancellationToken cancellationToken)
     {
