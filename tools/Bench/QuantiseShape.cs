@@ -32,7 +32,7 @@ internal sealed class QuantiseShape(LlamaConfig config)
     /// <item>columns: m·n² a layer;</item>
     /// <item>output: 2·T·P and attention again, of which only the feed-forward network where stages are taken in turn;</item>
     /// <item>unquantised model: 2·T·P and attention;</item>
-    /// <item>deviations: 2·T·n² for each of the four inputs;</item>
+    /// <item>deviations: 2·T·n² for each of the four inputs, and 2·T·m·n for o and down;</item>
     /// <item>targets: 4·m·n² a layer;</item>
     /// <item>descent: as many sweeps as it takes, so not counted.</item>
     /// </list>
@@ -52,7 +52,7 @@ internal sealed class QuantiseShape(LlamaConfig config)
             QuantizationStage.Nearest or QuantizationStage.Columns => updates,
             QuantizationStage.Output when inStages => 2 * tokens * 3 * down,
             QuantizationStage.Unquantized => (2 * tokens * (WeightsToDown + down)) + attention,
-            QuantizationStage.Deviation => 2 * tokens * squares,
+            QuantizationStage.Deviation => 2 * tokens * (squares + ((double)Hidden * Hidden) + down),
             QuantizationStage.Target => 4 * updates,
             QuantizationStage.Output => (2 * tokens * (WeightsToDown + down)) + attention,
             _ => 0,
