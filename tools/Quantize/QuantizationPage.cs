@@ -10,7 +10,7 @@ internal sealed class QuantizationPage(QuantizationReport report)
 {
     /// <summary>Error against size: what could have been asked for, and faintly all layers with one setting.</summary>
     public static ReportCurve Chart(MixedPrecisionPlan plan) => new(
-        "Predicted rise of the loss against size (log10 of nats a token; faint: one setting for all layers)",
+        "Predicted divergence from the unquantised model against size (log10 of nats a token; faint: one setting for all layers)",
         [.. plan.Frontier.Where(point => point.Error > 0).Select(point => (point.AverageBits, Math.Log10(point.Error)))])
     {
         Axis = "bits a weight, scales and zero points included",

@@ -119,9 +119,9 @@ internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions
         mixed_precision = Plan is null ? null : new
         {
             average_bits = Plan.AverageBits,
-            predicted_rise = Finite(Plan.Error),
-            frontier = Plan.Frontier.Select(point => new { average_bits = point.AverageBits, predicted_rise = Finite(point.Error) }).ToArray(),
-            uniform = Plan.Uniform.Select(point => new { bits = point.Settings.Bits, group_size = point.Settings.GroupSize, average_bits = point.AverageBits, predicted_rise = Finite(point.Error) }).ToArray(),
+            predicted_divergence = Finite(Plan.Error),
+            frontier = Plan.Frontier.Select(point => new { average_bits = point.AverageBits, predicted_divergence = Finite(point.Error) }).ToArray(),
+            uniform = Plan.Uniform.Select(point => new { bits = point.Settings.Bits, group_size = point.Settings.GroupSize, average_bits = point.AverageBits, predicted_divergence = Finite(point.Error) }).ToArray(),
         },
         variants = Variants.Select(variant => new
         {

@@ -62,9 +62,6 @@ public sealed class LinearLayer
         Weight = weight;
     }
 
-    /// <summary>Puts another bias in place, or none.</summary>
-    internal void ReplaceBias(Tensor? bias) => Bias = bias;
-
     /// <summary>Copies a dense weight and the bias to float32 parameters, for full fine-tuning.</summary>
     /// <exception cref="InvalidOperationException">The weight is quantised.</exception>
     public void MakeTrainable()

@@ -25,7 +25,7 @@ internal sealed unsafe class CalibrationTarget
     /// Calibration tokens for each input at which half of the regression is believed. Measured on 192 to 512 inputs: a quarter to a half is
     /// best at 4,000 tokens, a half to three quarters at 16,000, nearly all at 65,000.
     /// </summary>
-    private const double TokensOfHalf = 40;
+    private const double TokensOfHalf = 60;
 
     private readonly DeviationAccumulator _deviation;
     private readonly HessianFactor _factor;
@@ -50,7 +50,7 @@ internal sealed unsafe class CalibrationTarget
         }
     }
 
-    /// <summary>The strength that an amount of text bears: n / (n + 40 · columns).</summary>
+    /// <summary>The strength that an amount of text bears: n / (n + 60 · columns).</summary>
     /// <param name="rows">Calibration tokens, n.</param>
     /// <param name="columns">Inputs of the layer.</param>
     public static double Strength(long rows, int columns) => rows / (rows + (TokensOfHalf * columns));

@@ -3,8 +3,8 @@ namespace PureQLora.Models;
 /// <summary>Bits and group size of every layer, and what is expected of them.</summary>
 /// <param name="Settings">By module name.</param>
 /// <param name="AverageBits">Stored bits of a weight, scales and zero points included.</param>
-/// <param name="Error">Predicted rise of the loss, nats a token.</param>
-/// <param name="Frontier">Average bits and predicted rise of every size that could have been asked for.</param>
+/// <param name="Error">Predicted divergence from the unquantised model's predictions, nats a token, with plain GPTQ.</param>
+/// <param name="Frontier">Average bits and predicted divergence of every size that could have been asked for.</param>
 /// <param name="Uniform">The same where all layers get one setting.</param>
 public sealed record MixedPrecisionPlan(
     IReadOnlyDictionary<string, LayerSettings> Settings,
