@@ -16,6 +16,7 @@ internal static class QuantiseCommand
     private static readonly Option<int> Length = new("--length") { Description = "Tokens of a sample.", DefaultValueFactory = _ => 512 };
     private static readonly Option<int> Bits = new("--bits") { Description = "Bits of a weight: 2, 3, 4 or 8.", DefaultValueFactory = _ => 4 };
     private static readonly Option<int> GroupSize = BenchOptions.GroupSize();
+    private static readonly Option<string?> Refine = new("--refine") { Description = "Measure refined GPTQ as well: all parts, or some of order,search,sequential,target,descent.", Arity = ArgumentArity.ZeroOrOne };
     private static readonly Option<Precision?> CalibrationPrecision = CommonOptions.PrecisionOption();
     private static readonly Option<int> Threads = CommonOptions.Threads();
 
@@ -23,7 +24,7 @@ internal static class QuantiseCommand
     {
         Command command = new("quantise", "Measures GPTQ by stage, as a share of the multiply-add peak, with its peak memory.")
         {
-            ShapeName, Blocks, Samples, Length, Bits, GroupSize, CalibrationPrecision, Threads,
+            ShapeName, Blocks, Samples, Length, Bits, GroupSize, Refine, CalibrationPrecision, Threads,
         };
         command.SetAction(Run);
         return command;
@@ -51,11 +52,26 @@ internal static class QuantiseCommand
         double peak = limits.Fma;
         Report.Line($"{name}: {blocks} of {shape.Layers} blocks, {samples} samples of {length} tokens, {options.Bits} bits in groups of {options.GroupSize}; {backend.Tier}, calibration in {options.CalibrationPrecision}");
         using QuantiseCheckpoint checkpoint = QuantiseCheckpoint.Write(shape.Config(blocks), seed: 1);
-        QuantizationTimings timings = new();
-        long started = Stopwatch.GetTimestamp();
-        TimeSpan lastOutput = Quantise(checkpoint.Folder, backend, options, Calibration(config.VocabularySize, samples, length), timings);
-        new QuantiseReport(shape, blocks, (double)samples * length, length, peak).Show(timings, lastOutput);
-        Report.Line($"from opening the folder to the written one: {Stopwatch.GetElapsedTime(started).TotalSeconds:F1} s; peak resident memory {ConsoleTable.Bytes(PeakMemory.Read())}");
+        int[][] calibration = Calibration(config.VocabularySize, samples, length);
+        double plain = 0;
+        foreach (GptqOptions variant in result.GetResult(Refine) is null ? [options] : (GptqOptions[])[options, options.WithRefinements(result.GetValue(Refine) ?? "all")])
+        {
+            Report.Line($"{(variant == options ? "GPTQ" : $"GPTQ refined: {result.GetValue(Refine) ?? "all"}")}");
+            QuantizationTimings timings = new();
+            long started = Stopwatch.GetTimestamp();
+            TimeSpan lastOutput = Quantise(checkpoint.Folder, backend, variant, calibration, timings);
+            double block = new QuantiseReport(shape, variant, blocks, (double)samples * length, length, peak).Show(timings, lastOutput);
+            Report.Line($"from opening the folder to the written one: {Stopwatch.GetElapsedTime(started).TotalSeconds:F1} s; peak resident memory so far {ConsoleTable.Bytes(PeakMemory.Read())}");
+            if (variant == options)
+            {
+                plain = block;
+            }
+            else
+            {
+                Report.Line($"a refined block takes {block / plain:F2} times as long as a plain one");
+            }
+        }
+
         return ToolProgram.Success;
     }
 
@@ -73,7 +89,10 @@ internal static class QuantiseCommand
         return lastOutput;
     }
 
-    /// <summary>The output of the last block, which no block after it needs: run so that each measured block has all its stages.</summary>
+    /// <summary>
+    /// The output of the last block, which no block after it needs: run so that each measured block has all its stages. Where they are
+    /// taken in turn it is the feed-forward network's alone, and a third more for the last product of the unquantised model.
+    /// </summary>
     private static TimeSpan MeasureOutput(LlamaModel model, CpuBackend backend, GptqOptions options, int[][] calibration)
     {
         int rows = Math.Max(1, PassTokens / calibration[0].Length);
@@ -84,9 +103,18 @@ internal static class QuantiseCommand
             using ComputeScope scope = new(arena) { Precision = options.CalibrationPrecision };
             ModelInput input = ModelInput.Rows(scope, chunk.SelectMany(ids => ids).ToArray(), chunk[0].Length);
             Tensor x = model.Embed(scope, input);
+            bool inStages = (options.Refinements & Refinements.Sequential) != 0;
             long started = Stopwatch.GetTimestamp();
-            model.Blocks[^1].Forward(scope, x, model.Context(input));
-            time += Stopwatch.GetElapsedTime(started);
+            if (inStages)
+            {
+                model.Blocks[^1].FeedForward.Forward(scope, x);
+            }
+            else
+            {
+                model.Blocks[^1].Forward(scope, x, model.Context(input));
+            }
+
+            time += Stopwatch.GetElapsedTime(started) * (inStages && (options.Refinements & Refinements.Target) != 0 ? 4.0 / 3 : 1);
         }
 
         return time;

@@ -30,13 +30,19 @@ internal sealed class QuantiseShape(LlamaConfig config)
     /// <item>rounding to nearest with its loss: m·n² a layer, half of the quadratic form;</item>
     /// <item>factorisation: ⅓·n³ for the Cholesky factor and as much for its inverse, for each input;</item>
     /// <item>columns: m·n² a layer;</item>
-    /// <item>output: 2·T·P and attention again.</item>
+    /// <item>output: 2·T·P and attention again, of which only the feed-forward network where stages are taken in turn;</item>
+    /// <item>unquantised model: 2·T·P and attention;</item>
+    /// <item>deviations: 2·T·n² for each of the four inputs, and 2·T·m·n for o and down;</item>
+    /// <item>targets: 4·m·n² a layer;</item>
+    /// <item>descent: as many sweeps as it takes, so not counted.</item>
     /// </list>
     /// </summary>
-    public double Operations(QuantizationStage stage, double tokens, double length)
+    public double Operations(QuantizationStage stage, GptqOptions options, double tokens, double length)
     {
         double attention = 2 * tokens * (length + 1) * Hidden;
         double down = (double)Hidden * Intermediate;
+        double squares = (3.0 * Hidden * Hidden) + ((double)Intermediate * Intermediate);
+        bool inStages = (options.Refinements & Refinements.Sequential) != 0;
         double updates = (WeightsToDown * Hidden) + (down * Intermediate);
         return stage switch
         {
@@ -44,6 +50,10 @@ internal sealed class QuantiseShape(LlamaConfig config)
             QuantizationStage.Hessian => tokens * ((3.0 * Hidden * (Hidden + 1)) + ((double)Intermediate * (Intermediate + 1))),
             QuantizationStage.Factorisation => 2.0 / 3 * ((3 * Math.Pow(Hidden, 3)) + Math.Pow(Intermediate, 3)),
             QuantizationStage.Nearest or QuantizationStage.Columns => updates,
+            QuantizationStage.Output when inStages => 2 * tokens * 3 * down,
+            QuantizationStage.Unquantized => (2 * tokens * (WeightsToDown + down)) + attention,
+            QuantizationStage.Deviation => 2 * tokens * (squares + ((double)Hidden * Hidden) + down),
+            QuantizationStage.Target => 4 * updates,
             QuantizationStage.Output => (2 * tokens * (WeightsToDown + down)) + attention,
             _ => 0,
         };

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using PureQLora.Core;
 using PureQLora.Models;
+using PureQLora.Training;
 using Spectre.Console;
 
 namespace PureQLora.Tools.Quantize;
@@ -14,6 +15,10 @@ namespace PureQLora.Tools.Quantize;
 internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions Options, GptqFormat Format, IReadOnlyList<LayerQuantization> Layers)
 {
     public const string FileName = "quantization_report.json";
+
+    public const string PageName = "quantization_report.html";
+
+    public const string ChartName = "mixed_precision.svg";
 
     private static readonly JsonSerializerOptions Json = new() { WriteIndented = true };
 
@@ -31,11 +36,31 @@ internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions
 
     public double Seconds { get; init; }
 
+    public string Model { get; init; } = "";
+
+    /// <summary>The model itself, other ways to quantise it, and last this one.</summary>
+    public IReadOnlyList<QuantizationVariant> Variants { get; init; } = [];
+
+    /// <summary>Where bits and group sizes differ from layer to layer.</summary>
+    public MixedPrecisionPlan? Plan { get; init; }
+
     /// <summary>Loss over that of rounding to nearest; 1 where both are 0, NaN without calibration.</summary>
     public static double Ratio(LayerQuantization layer) =>
         layer.RoundToNearestLoss == 0 && layer.Loss == 0 ? 1 : layer.Loss / layer.RoundToNearestLoss;
 
-    public void Save(string path) => AtomicFile.WriteText(path, JsonSerializer.Serialize(ToObject(), Json) + "\n");
+    /// <summary>Writes the figures, the page, and the chart of mixed precision.</summary>
+    public void Save(string folder)
+    {
+        AtomicFile.WriteText(Path.Combine(folder, FileName), JsonSerializer.Serialize(ToObject(), Json) + "\n");
+        HtmlReport.Write(Path.Combine(folder, PageName), new QuantizationPage(this).ToReport());
+        if (Plan is not null)
+        {
+            SvgFile.Write(Path.Combine(folder, ChartName), [QuantizationPage.Chart(Plan)]);
+        }
+    }
+
+    /// <summary>Bits and group size of a layer.</summary>
+    public LayerSettings SettingsOf(string layer) => Plan?.Settings[layer] ?? new LayerSettings(Options.Bits, Options.GroupSize);
 
     public void Show()
     {
@@ -63,6 +88,11 @@ internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions
             rows.Insert(2, ("loss / round-to-nearest, mean", Text(MeanRatio, "F3")));
         }
 
+        foreach (QuantizationVariant variant in Variants.Where(variant => variant.Perplexity is not null))
+        {
+            rows.Add(($"perplexity, {variant.Name}", Text(variant.Perplexity!.Value, "F4")));
+        }
+
         ConsoleTable.Show("Quantisation", [.. rows]);
     }
 
@@ -84,6 +114,23 @@ internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions
         act_order = Options.ActOrder,
         static_groups = Options.StaticGroups,
         damping = Options.Damping,
+        refinements = Options.Refinements == Refinements.None ? [] : Options.Refinements.ToString().ToLowerInvariant().Split(", "),
+        target_strength = Options.TargetStrength,
+        mixed_precision = Plan is null ? null : new
+        {
+            average_bits = Plan.AverageBits,
+            predicted_divergence = Finite(Plan.Error),
+            frontier = Plan.Frontier.Select(point => new { average_bits = point.AverageBits, predicted_divergence = Finite(point.Error) }).ToArray(),
+            uniform = Plan.Uniform.Select(point => new { bits = point.Settings.Bits, group_size = point.Settings.GroupSize, average_bits = point.AverageBits, predicted_divergence = Finite(point.Error) }).ToArray(),
+        },
+        variants = Variants.Select(variant => new
+        {
+            name = variant.Name,
+            perplexity = variant.Perplexity,
+            bytes = variant.Bytes,
+            seconds = variant.Seconds,
+            losses = variant.Layers.Select(layer => Finite(layer.Loss)).ToArray(),
+        }).ToArray(),
         format = Format == GptqFormat.V2 ? "gptq_v2" : "gptq",
         calibration = CalibrationFile is null ? null : new { file = CalibrationFile, samples = CalibrationSamples, tokens = CalibrationTokens, precision = Options.CalibrationPrecision.Name() },
         bytes_before = BytesBefore,
@@ -93,6 +140,8 @@ internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions
         layers = Layers.Select(layer => new
         {
             layer = layer.Layer,
+            bits = SettingsOf(layer.Layer).Bits,
+            group_size = SettingsOf(layer.Layer).GroupSize,
             loss = Finite(layer.Loss),
             round_to_nearest_loss = Finite(layer.RoundToNearestLoss),
             ratio = Finite(Ratio(layer)),

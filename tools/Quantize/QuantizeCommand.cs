@@ -23,6 +23,9 @@ internal static class QuantizeCommand
     private static readonly Option<double> Damping = new("--damping") { Description = "Share of the Hessian's mean diagonal that is added to it.", DefaultValueFactory = _ => Defaults.Damping };
     private static readonly Option<string?> Refine = new("--refine") { Description = "Lose less in the same file format, in about twice the time: all parts, or some of order,search,sequential,target,descent.", Arity = ArgumentArity.ZeroOrOne };
     private static readonly Option<double?> TargetStrength = new("--target-strength") { Description = "How far --refine target moves layers towards the unquantised model's output, 0 to 1; follows the amount of calibration text if left out." };
+    private static readonly Option<double?> AverageBits = new("--average-bits") { Description = "Choose bits and group size of every layer within this many bits a weight, scales and zero points included; --bits and --group-size do not count then." };
+    private static readonly Option<string?> Evaluation = new Option<string?>("--evaluation") { Description = "Text that calibration has not seen, in any of its formats: its perplexity goes into the report." }.NotEmpty();
+    private static readonly Option<bool> Compare = new("--compare") { Description = "Also round to nearest and, with --refine, run plain GPTQ, for the report; takes their time as well." };
     private static readonly Option<string> Targets = new("--targets") { Description = "all, or layers such as q_proj,k_proj,v_proj,o_proj.", DefaultValueFactory = _ => "all" };
     private static readonly Option<string?> Calibration = new Option<string?>("--calibration") { Description = "JSONL (GSM8K or any training format), plain text, or a JSON array of arrays of token ids." }.NotEmpty();
     private static readonly Option<int?> CalibrationSamples = new("--calibration-samples") { Description = "Samples at most; 128 of a text and all rows of token ids if left out." };
@@ -36,7 +39,7 @@ internal static class QuantizeCommand
     {
         RootCommand command = new("Quantises a model and writes it in the GPTQ layout, with a report of the error per layer.")
         {
-            Model, Output, Method, Bits, GroupSize, Symmetric, ActOrder, StaticGroups, Damping, Refine, TargetStrength, Targets, Calibration, CalibrationSamples, CalibrationLength,
+            Model, Output, Method, Bits, GroupSize, Symmetric, ActOrder, StaticGroups, Damping, Refine, TargetStrength, AverageBits, Evaluation, Compare, Targets, Calibration, CalibrationSamples, CalibrationLength,
             Format, BlockwiseCommand.Block, BlockwiseCommand.DoubleQuantization, Threads, Device, PrecisionOption,
         };
         command.SetAction(Run);
@@ -68,26 +71,42 @@ internal static class QuantizeCommand
         RequireQuantizable(folder, targets, options.Bits);
         IReadOnlyList<int[]> calibration = method == QuantizationMethod.Gptq ? ReadCalibration(result, folder) : [];
 
+        IReadOnlyList<int[]> evaluation = result.GetValue(Evaluation) is { } text ? ReadSamples(text, result, folder) : [];
+        double? averageBits = result.GetValue(AverageBits);
+        if (averageBits is not null && method != QuantizationMethod.Gptq)
+        {
+            throw new UserErrorException("--average-bits measures layers with calibration data, but --method is rtn; leave one of them out.");
+        }
+
         // Made before the work, so that a place that cannot be written is known at once.
         using OutputFolder target = OutputFolder.Create(output);
+        QuantizationComparison comparison = new(folder.Path, backend, options, calibration, evaluation, targets);
+        List<QuantizationVariant> variants = evaluation.Count > 0 || result.GetValue(Compare) ? [comparison.Base(folder.Model)] : [];
+        variants.AddRange(result.GetValue(Compare) ? comparison.Others() : []);
         long started = Stopwatch.GetTimestamp();
         long bytesBefore = folder.Model.WeightBytes;
-        IReadOnlyList<LayerQuantization> layers = Quantize(folder.Model, backend, method, options, calibration, targets);
+        MixedPrecisionPlan? plan = averageBits is { } average ? Plan(folder.Model, backend, options, calibration, average, targets) : null;
+        IReadOnlyList<LayerQuantization> layers = Quantize(folder.Model, backend, method, options, calibration, targets, plan);
+        double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
+        variants.Add(new QuantizationVariant(NameOf(method, options), layers) { Seconds = seconds, Bytes = folder.Model.WeightBytes, Perplexity = comparison.Perplexity(folder.Model) });
         QuantizationReport report = new(method, options, format, layers)
         {
+            Model = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder.Path)),
             CalibrationFile = method == QuantizationMethod.Gptq ? Path.GetFileName(result.GetValue(Calibration)) : null,
             CalibrationSamples = calibration.Count,
             CalibrationTokens = calibration.Sum(sample => (long)sample.Length),
             BytesBefore = bytesBefore,
             BytesAfter = folder.Model.WeightBytes,
-            Seconds = Stopwatch.GetElapsedTime(started).TotalSeconds,
+            Seconds = seconds,
+            Variants = variants,
+            Plan = plan,
         };
-        Write(target.Temporary, folder, options, format, method);
-        report.Save(Path.Combine(target.Temporary, QuantizationReport.FileName));
+        Write(target.Temporary, folder, options, format, method, plan);
+        report.Save(target.Temporary);
         ToolProgram.Cancellation.ThrowIfCancellationRequested();
         target.Commit();
         report.Show();
-        System.Console.WriteLine($"Written to {output}");
+        System.Console.WriteLine($"Written to {output}; {QuantizationReport.PageName} there tells of every layer");
         return ToolProgram.Success;
     }
 
@@ -101,6 +120,9 @@ internal static class QuantizeCommand
         RequireQuantizable(folder, targets, bits: null);
         return BlockwiseCommand.Run(result, backend, folder, output, targets);
     }
+
+    private static string NameOf(QuantizationMethod method, GptqOptions options) =>
+        method == QuantizationMethod.RoundToNearest ? "round to nearest" : options.Refinements == Refinements.None ? "GPTQ" : "GPTQ refined";
 
     /// <summary>Quantising is the processor's work.</summary>
     private static CpuBackend CreateBackend(string device, int threads) => device is "auto" or "cpu"
@@ -180,6 +202,13 @@ internal static class QuantizeCommand
     {
         string path = result.GetValue(Calibration)
             ?? throw new UserErrorException("--method gptq needs --calibration FILE: a JSONL or text file like what the model will see, or token ids; or use --method rtn.");
+        IReadOnlyList<int[]> samples = ReadSamples(path, result, folder);
+        System.Console.WriteLine($"Calibrating on {samples.Count} samples, {samples.Sum(sample => (long)sample.Length)} tokens of {path}");
+        return samples;
+    }
+
+    private static IReadOnlyList<int[]> ReadSamples(string path, ParseResult result, ModelFolder folder)
+    {
         LlamaConfig config = folder.Model.Config;
         int length = result.GetValue(CalibrationLength) ?? Math.Min(CalibrationReader.DefaultLength, config.MaxPositions);
         if (length > config.MaxPositions)
@@ -188,13 +217,36 @@ internal static class QuantizeCommand
         }
 
         CalibrationReader reader = new() { Samples = result.GetValue(CalibrationSamples), Length = length };
-        IReadOnlyList<int[]> samples = reader.Load(path, () => folder.Tokenizer, config.VocabularySize);
-        System.Console.WriteLine($"Calibrating on {samples.Count} samples, {samples.Sum(sample => (long)sample.Length)} tokens of {path}");
-        return samples;
+        return reader.Load(path, () => folder.Tokenizer, config.VocabularySize);
+    }
+
+    private static MixedPrecisionPlan Plan(
+        LlamaModel model, CpuBackend backend, GptqOptions options, IReadOnlyList<int[]> calibration, double averageBits, string[] targets)
+    {
+        int count = model.Linears.Count(layer => targets.Length == 0 || targets.Contains(layer.ShortName));
+        int done = 0;
+        MixedPrecisionPlan plan = ConsoleProgress.Run("measuring layers", count, progress => MixedPrecision.Plan(
+            model,
+            backend,
+            options,
+            calibration,
+            averageBits,
+            targets,
+            new SynchronousProgress<string>(_ => progress.Update(++done)),
+            ToolProgram.Cancellation));
+        string settings = string.Join(", ", plan.Settings.Values.GroupBy(setting => setting).OrderBy(group => group.Key.Bits).ThenByDescending(group => group.Key.GroupSize).Select(group => $"{group.Count()} × {group.Key}"));
+        System.Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{plan.AverageBits:F3} bits a weight: {settings}"));
+        return plan;
     }
 
     private static IReadOnlyList<LayerQuantization> Quantize(
-        LlamaModel model, CpuBackend backend, QuantizationMethod method, GptqOptions options, IReadOnlyList<int[]> calibration, string[] targets)
+        LlamaModel model,
+        CpuBackend backend,
+        QuantizationMethod method,
+        GptqOptions options,
+        IReadOnlyList<int[]> calibration,
+        string[] targets,
+        MixedPrecisionPlan? plan)
     {
         int count = model.Linears.Count(layer => targets.Length == 0 || targets.Contains(layer.ShortName));
         int done = 0;
@@ -210,6 +262,7 @@ internal static class QuantizeCommand
                 progress.Line(Describe(layer));
                 progress.Update(++done);
             }),
+            settings: plan?.Settings,
             cancellationToken: ToolProgram.Cancellation));
     }
 
@@ -223,7 +276,7 @@ internal static class QuantizeCommand
                 $"{layer.Layer}  loss {layer.Loss:G4}, round-to-nearest {layer.RoundToNearestLoss:G4}, ratio {QuantizationReport.Ratio(layer):F3}, damping {layer.Damping:G3}, {layer.Duration.TotalSeconds:F1} s{warning}");
     }
 
-    private static void Write(string path, ModelFolder folder, GptqOptions options, GptqFormat format, QuantizationMethod method)
+    private static void Write(string path, ModelFolder folder, GptqOptions options, GptqFormat format, QuantizationMethod method, MixedPrecisionPlan? plan)
     {
         GptqConfig settings = new()
         {
@@ -237,7 +290,7 @@ internal static class QuantizeCommand
         GptqCheckpoint.Write(
             path,
             folder.Checkpoint,
-            settings,
+            plan?.Describe(settings) ?? settings,
             folder.Model.Linears.Where(layer => layer.Weight.Quantized is not null).ToDictionary(layer => layer.Name, layer => layer.Weight.Quantized!));
     }
 }

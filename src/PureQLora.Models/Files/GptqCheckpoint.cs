@@ -31,6 +31,7 @@ public static class GptqCheckpoint
         ArgumentNullException.ThrowIfNull(checkpoint);
         GptqConfig settings = checkpoint.Config.Quantization as GptqConfig
             ?? throw new UserErrorException($"{checkpoint.Folder} is not quantised: neither config.json nor {SettingsFile} has GPTQ settings.");
+        settings = settings.For(module);
         SafetensorsInfo scalesInfo = checkpoint.Info(module + ".scales");
         int groups = checked((int)scalesInfo.Shape[0]);
 
@@ -83,7 +84,7 @@ public static class GptqCheckpoint
                 throw new ArgumentException($"\"{module}\" [{matrix.OutDim}, {matrix.InDim}] is no linear layer of the source.", nameof(layers));
             }
 
-            RequireFit(module, matrix, settings);
+            RequireFit(module, matrix, settings.For(module));
             settings = settings with { DescendingActivations = settings.DescendingActivations || !matrix.GroupIndex.IsEmpty };
         }
 
@@ -131,6 +132,16 @@ public static class GptqCheckpoint
             return config with { Quantization = settings };
         }
 
+        if (own is GptqConfig inner && settings is GptqConfig { Dynamic.Count: > 0 } outer)
+        {
+            if (inner.Dynamic.Count > 0 && !inner.Dynamic.SequenceEqual(outer.Dynamic))
+            {
+                throw new UserErrorException($"{path} and config.json beside it name different \"dynamic\" settings; remove the wrong ones.");
+            }
+
+            config = config with { Quantization = inner with { Dynamic = outer.Dynamic } };
+        }
+
         return own.Description == settings.Description
             ? config
             : throw new UserErrorException($"{path} says {settings.Description}; config.json beside it says {own.Description}; remove the wrong one.");
@@ -140,7 +151,14 @@ public static class GptqCheckpoint
     /// <returns>Their names.</returns>
     internal static IEnumerable<string> CheckLayer(HuggingFaceCheckpoint checkpoint, string module, int outDim, int inDim)
     {
-        GptqConfig settings = (GptqConfig)checkpoint.Config.Quantization!;
+        GptqConfig whole = (GptqConfig)checkpoint.Config.Quantization!;
+        if (whole.OverrideOf(module) is { Excluded: true } entry)
+        {
+            throw new UserErrorException(
+                $"{checkpoint.Folder}: the tensor \"{module}.weight\" is missing, and the quantisation settings exclude the module (\"-:{entry.Pattern}\"); the checkpoint is incomplete or of another kind.");
+        }
+
+        GptqConfig settings = whole.For(module);
         int groupSize = settings.GroupSize == -1 ? inDim : settings.GroupSize;
         long groups = ((long)inDim + groupSize - 1) / groupSize;
         LayerTensors tensors = new(checkpoint);

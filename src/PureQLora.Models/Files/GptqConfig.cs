@@ -6,6 +6,9 @@ namespace PureQLora.Models;
 /// <summary>How a GPTQ checkpoint is quantised: <c>quantization_config</c> in <c>config.json</c>, or <c>quantize_config.json</c>.</summary>
 public sealed record GptqConfig : QuantizationConfig
 {
+    private const int LargestGroup = 1 << 20;
+    private const int MostOverrides = 4096;
+
     /// <summary>Bits of a code: 2, 3, 4 or 8.</summary>
     public required int Bits { get; init; }
 
@@ -33,6 +36,23 @@ public sealed record GptqConfig : QuantizationConfig
     /// <inheritdoc/>
     public override string Description => GroupSize == -1 ? $"GPTQ, {Bits} bits, one group a row" : $"GPTQ, {Bits} bits in groups of {GroupSize}";
 
+    /// <summary>Modules with settings of their own; the first entry that matches counts.</summary>
+    public IReadOnlyList<GptqOverride> Dynamic { get; init; } = [];
+
+    /// <summary>The entry that is about a module, or null.</summary>
+    public GptqOverride? OverrideOf(string module) => Dynamic.FirstOrDefault(entry => entry.Matches(module));
+
+    /// <summary>The settings as they are for one module.</summary>
+    public GptqConfig For(string module) => OverrideOf(module) is { } entry
+        ? this with
+        {
+            Bits = entry.Bits ?? Bits,
+            GroupSize = entry.GroupSize ?? GroupSize,
+            DescendingActivations = entry.DescendingActivations ?? DescendingActivations,
+            Dynamic = [],
+        }
+        : this;
+
     /// <summary>Reads either form.</summary>
     /// <exception cref="UserErrorException">A value that is not supported.</exception>
     internal static new GptqConfig Parse(JsonFields fields)
@@ -43,34 +63,63 @@ public sealed record GptqConfig : QuantizationConfig
             throw new UserErrorException($"{fields.Source}: \"{fields.Path("checkpoint_format")}\" is \"{format}\", allowed are \"gptq\" and \"gptq_v2\".");
         }
 
-        if (fields.Text("pack_dtype") is { } pack and not "int32")
-        {
-            throw new UserErrorException($"{fields.Source}: \"{fields.Path("pack_dtype")}\" is \"{pack}\", allowed is \"int32\".");
-        }
-
         if (fields.Flag("lm_head", fallback: false))
         {
             throw new UserErrorException($"{fields.Source}: \"{fields.Path("lm_head")}\" is true, but a quantised output layer is not supported; quantise without it.");
         }
 
-        int bits = fields.RequiredInteger("bits", 2, 8);
-        if (bits is not (2 or 3 or 4 or 8))
+        RequirePackType(fields);
+        return new GptqConfig
         {
-            throw new UserErrorException($"{fields.Source}: \"{fields.Path("bits")}\" is {bits}, allowed are 2, 3, 4 and 8.");
+            Bits = ReadBits(fields) ?? fields.RequiredInteger("bits", 2, 8),
+            GroupSize = ReadGroupSize(fields) ?? fields.RequiredInteger("group_size", -1, LargestGroup),
+            DescendingActivations = fields.Flag("desc_act", fallback: false),
+            Symmetric = fields.Flag("sym", fallback: true),
+            Format = format == "gptq_v2" ? GptqFormat.V2 : GptqFormat.V1,
+            Damping = fields.Number("damp_percent", 0, 1),
+            Dynamic = fields.Object("dynamic") is { } dynamic ? [.. ReadDynamic(dynamic)] : [],
+        };
+    }
+
+    private static int? ReadBits(JsonFields fields) => fields.Integer("bits", 2, 8) is not { } bits || bits is 2 or 3 or 4 or 8
+        ? fields.Integer("bits", 2, 8)
+        : throw new UserErrorException($"{fields.Source}: \"{fields.Path("bits")}\" is {bits}, allowed are 2, 3, 4 and 8.");
+
+    private static int? ReadGroupSize(JsonFields fields) => fields.Integer("group_size", -1, LargestGroup) is not 0
+        ? fields.Integer("group_size", -1, LargestGroup)
+        : throw new UserErrorException($"{fields.Source}: \"{fields.Path("group_size")}\" is 0, allowed are −1 and numbers from 1.");
+
+    private static void RequirePackType(JsonFields fields)
+    {
+        if (fields.Text("pack_dtype") is { } pack and not "int32")
+        {
+            throw new UserErrorException($"{fields.Source}: \"{fields.Path("pack_dtype")}\" is \"{pack}\", allowed is \"int32\".");
+        }
+    }
+
+    private static IEnumerable<GptqOverride> ReadDynamic(JsonFields dynamic)
+    {
+        string[] keys = [.. dynamic.Names];
+        if (keys.Length > MostOverrides)
+        {
+            throw new UserErrorException($"{dynamic.Source}: \"{dynamic.Path("*")}\" has {keys.Length} entries, allowed are {MostOverrides}; let one pattern stand for several modules.");
         }
 
-        int groupSize = fields.RequiredInteger("group_size", -1, 1 << 20);
-        return groupSize == 0
-            ? throw new UserErrorException($"{fields.Source}: \"{fields.Path("group_size")}\" is 0, allowed are −1 and numbers from 1.")
-            : new GptqConfig
+        foreach (string key in keys)
+        {
+            JsonFields entry = dynamic.Object(key)
+                ?? throw new UserErrorException($"{dynamic.Source}: \"{dynamic.Path(key)}\" is null, allowed is an object in braces.");
+            bool excluded = key.StartsWith("-:", StringComparison.Ordinal);
+            string pattern = excluded || key.StartsWith("+:", StringComparison.Ordinal) ? key[2..] : key;
+            _ = ModulePattern.Start(pattern); // refuses what cannot be matched, before anything depends on it
+            RequirePackType(entry);
+            yield return new GptqOverride(pattern, excluded)
             {
-                Bits = bits,
-                GroupSize = groupSize,
-                DescendingActivations = fields.Flag("desc_act", fallback: false),
-                Symmetric = fields.Flag("sym", fallback: true),
-                Format = format == "gptq_v2" ? GptqFormat.V2 : GptqFormat.V1,
-                Damping = fields.Number("damp_percent", 0, 1),
+                Bits = ReadBits(entry),
+                GroupSize = ReadGroupSize(entry),
+                DescendingActivations = entry.Find("desc_act") is null ? null : entry.Flag("desc_act", fallback: false),
             };
+        }
     }
 
     /// <summary>The object that both files hold.</summary>
@@ -92,6 +141,11 @@ public sealed record GptqConfig : QuantizationConfig
             json["damp_percent"] = damping;
         }
 
+        if (Dynamic.Count > 0)
+        {
+            json["dynamic"] = new JsonObject(Dynamic.Select(entry => KeyValuePair.Create((entry.Excluded ? "-:" : "+:") + entry.Pattern, (JsonNode?)ToJson(entry))));
+        }
+
         if (QuantizedModules is not null)
         {
             json["modules_in_block_to_quantize"] = new JsonArray(new JsonArray([.. QuantizedModules.Select(name => (JsonNode?)name)]));
@@ -106,4 +160,25 @@ public sealed record GptqConfig : QuantizationConfig
         GptqCheckpoint.CheckLayer(checkpoint, module, outDim, inDim);
 
     internal override QuantizedMatrix ReadLayer(HuggingFaceCheckpoint checkpoint, string module) => GptqCheckpoint.ReadLayer(checkpoint, module);
+
+    private static JsonObject ToJson(GptqOverride entry)
+    {
+        JsonObject json = [];
+        if (entry.Bits is { } bits)
+        {
+            json["bits"] = bits;
+        }
+
+        if (entry.GroupSize is { } groupSize)
+        {
+            json["group_size"] = groupSize;
+        }
+
+        if (entry.DescendingActivations is { } descending)
+        {
+            json["desc_act"] = descending;
+        }
+
+        return json;
+    }
 }

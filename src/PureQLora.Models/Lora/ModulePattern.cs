@@ -18,6 +18,9 @@ internal static class ModulePattern
     /// <summary>Must match the end of the name, starting at a dot or at the beginning.</summary>
     public static Regex End(string pattern) => Get(pattern, $"^(?:.*\\.)?(?:{pattern})\\z");
 
+    /// <summary>Must match from the start of the name, not necessarily to its end.</summary>
+    public static Regex Start(string pattern) => Get(pattern, $"^(?:{pattern})");
+
     private static Regex Get(string pattern, string anchored)
     {
         if (Compiled.TryGetValue(anchored, out Regex? known))

@@ -22,6 +22,9 @@ internal sealed class BlockCalibration(
     private readonly BlockWeights _dense = new(block);
     private readonly bool _isLast = block == model.Blocks[^1];
 
+    /// <summary>Whether the output of a stage's layers is added to the residual stream: o and down.</summary>
+    public static bool EntersResidual(int stage) => stage is 1 or 3;
+
     /// <summary>Layers by the input that they share.</summary>
     public static LinearLayer[][] LayersOf(DecoderBlock block) =>
     [
@@ -36,21 +39,26 @@ internal sealed class BlockCalibration(
     /// <param name="cancellationToken">Checked between rows.</param>
     public void SumAll(CalibrationSums?[] sums, CancellationToken cancellationToken) => ForEachPack((scope, pack, context) =>
     {
+        long started = Stopwatch.GetTimestamp();
+        Tensor hidden = pack.Stream.Input(scope, pack.Tokens);
+        (Tensor[] inputs, Tensor attended) = Inputs(scope, hidden, context);
+        timings.Add(QuantizationStage.Calibration, started);
         Tensor[] exact = [];
+        (Tensor? beforeAttention, Tensor? afterAttention) = (null, null);
         if (pack.Exact is { } stream)
         {
-            long started = Stopwatch.GetTimestamp();
-            (exact, Tensor attended) = Inputs(scope, stream.Input(scope, pack.Tokens), context);
-            Leave(scope, stream, attended, exact[^1]);
+            started = Stopwatch.GetTimestamp();
+            Tensor exactHidden = stream.Input(scope, pack.Tokens);
+            (exact, Tensor exactAttended) = Inputs(scope, exactHidden, context);
+            beforeAttention = Binary.Subtract(scope, exactHidden, hidden);
+            afterAttention = Binary.Subtract(scope, exactAttended, attended);
+            Leave(scope, stream, exactAttended, exact[^1]);
             timings.Add(QuantizationStage.Unquantized, started);
         }
 
-        long own = Stopwatch.GetTimestamp();
-        Tensor[] inputs = Inputs(scope, pack.Stream.Input(scope, pack.Tokens), context).Inputs;
-        timings.Add(QuantizationStage.Calibration, own);
         for (int stage = 0; stage < Stages; stage++)
         {
-            Add(scope, sums[stage], exact.Length == 0 ? null : exact[stage], inputs[stage]);
+            Add(scope, sums[stage], exact.Length == 0 ? null : exact[stage], inputs[stage], stage == Stages - 1 ? afterAttention : beforeAttention);
         }
     }, cancellationToken);
 
@@ -60,12 +68,13 @@ internal sealed class BlockCalibration(
     /// <param name="cancellationToken">Checked between rows.</param>
     public void SumStage(int stage, CalibrationSums? sums, CancellationToken cancellationToken) => ForEachPack((scope, pack, context) =>
     {
-        Tensor? exact = null;
+        (Tensor? exact, Tensor? residual) = (null, null);
         if (pack.Exact is { } stream)
         {
             long started = Stopwatch.GetTimestamp();
             _dense.Exchange();
             exact = Input(scope, stream, pack.Tokens, context, stage);
+            residual = EntersResidual(stage) ? Difference(scope, stream, pack.Stream, pack.Tokens) : null;
             if (stage == Stages - 1)
             {
                 Leave(scope, stream, stream.Input(scope, pack.Tokens), exact);
@@ -78,7 +87,7 @@ internal sealed class BlockCalibration(
         long own = Stopwatch.GetTimestamp();
         Tensor input = Input(scope, pack.Stream, pack.Tokens, context, stage);
         timings.Add(QuantizationStage.Calibration, own);
-        Add(scope, sums, exact, input);
+        Add(scope, sums, exact, input, residual);
     }, cancellationToken);
 
     /// <summary>Takes the quantised model's stream to the next block, after <see cref="SumAll"/> or the last stage.</summary>
@@ -150,7 +159,11 @@ internal sealed class BlockCalibration(
         }
     }
 
-    private void Add(ComputeScope scope, CalibrationSums? sums, Tensor? exact, Tensor x)
+    /// <summary>By how much the unquantised stream differs where a layer's output is added, before it moves on. [1, tokens, hidden]</summary>
+    private static Tensor Difference(ComputeScope scope, CalibrationStream exact, CalibrationStream own, int tokens) =>
+        Binary.Subtract(scope, exact.Input(scope, tokens), own.Input(scope, tokens));
+
+    private void Add(ComputeScope scope, CalibrationSums? sums, Tensor? exact, Tensor x, Tensor? residual)
     {
         if (sums is null)
         {
@@ -163,7 +176,7 @@ internal sealed class BlockCalibration(
         if (sums.Deviation is not null && exact is not null)
         {
             started = Stopwatch.GetTimestamp();
-            sums.Deviation.Add(scope, exact, x);
+            sums.Deviation.Add(scope, exact, x, residual);
             timings.Add(QuantizationStage.Deviation, started);
         }
     }

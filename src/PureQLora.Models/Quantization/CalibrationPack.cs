@@ -5,6 +5,9 @@ namespace PureQLora.Models;
 /// <summary>Calibration samples laid end to end in one row, each a segment of its own, and the hidden states that reached the present block.</summary>
 internal sealed class CalibrationPack
 {
+    /// <summary>Enough for full speed; the intermediate tensors of a pass grow with it.</summary>
+    private const int PackedTokens = 2048;
+
     private readonly List<int> _ids = [];
     private readonly List<int> _positions = [];
     private readonly List<int> _segments = [];
@@ -17,6 +20,25 @@ internal sealed class CalibrationPack
 
     /// <summary>What the unquantised model makes of it, where that is asked for.</summary>
     public CalibrationStream? Exact { get; set; }
+
+    /// <summary>Lays samples into rows and embeds them.</summary>
+    /// <param name="model">Gives the embedding.</param>
+    /// <param name="arena">Memory of a pass.</param>
+    /// <param name="samples">Token ids.</param>
+    /// <param name="besideExact">Whether the unquantised model goes along.</param>
+    public static CalibrationPack[] Embed(LlamaModel model, Arena arena, IReadOnlyList<int[]> samples, bool besideExact)
+    {
+        CalibrationPack[] packs = Fill(samples, PackedTokens);
+        foreach (CalibrationPack pack in packs)
+        {
+            using ComputeScope scope = new(arena);
+            pack.Stream.Hidden = model.Embed(scope, pack.Input(scope)).ToArray();
+            pack.Exact = besideExact ? new CalibrationStream { Hidden = [.. pack.Stream.Hidden] } : null;
+        }
+
+        MappedFile.ReleasePages(model.EmbeddingTable);
+        return packs;
+    }
 
     /// <summary>Lays samples into rows of about so many tokens; a longer sample has a row of its own.</summary>
     public static CalibrationPack[] Fill(IReadOnlyList<int[]> samples, int tokens)

@@ -10,11 +10,11 @@ namespace PureQLora.Models;
 /// Compare QuantEase, arXiv:2309.01885, eq. 8, for the codes. With G = −D(H + λI): a scale moves by Σ_j o_j G_j / (oᵀ(H + λI)o), o = code − zero
 /// inside the group, and is rounded as it is stored; a weight wants q_j + G_j / (H_jj + λ). What would not lower the objective is not
 /// done. G is computed afresh for a block of groups of about 128 columns and updated within it, so a sweep costs two passes of GPTQ's columns. Sweeps end
-/// when one lowers the objective of its 128 rows by less than a hundredth; λ is a tenth of the ridge that GPTQ takes.
+/// when one lowers the objective of its 256 rows by less than three hundredths; λ is a tenth of the ridge that GPTQ takes.
 /// </remarks>
 internal sealed unsafe class CodeDescent
 {
-    private const int ChunkRows = 128;
+    private const int ChunkRows = 256;
 
     /// <summary>Columns for which the gradient is computed at once; a longer group is taken whole.</summary>
     private const int BlockColumns = 128;
@@ -25,7 +25,7 @@ internal sealed unsafe class CodeDescent
     private const double ShareOfRidge = 0.1;
 
     /// <summary>A sweep that lowers the objective by a smaller share is the last.</summary>
-    private const double SmallestGain = 0.01;
+    private const double SmallestGain = 0.03;
 
     private const int MostSweeps = 8;
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace PureQLora.Models;
@@ -70,13 +71,14 @@ internal static class GridSearch
     }
 
     /// <summary>Eight numbers, or those that are left and zeros, which count nothing.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<double> Load(ReadOnlySpan<double> values)
     {
-        if (values.Length >= Lanes)
-        {
-            return Vector512.Create(values);
-        }
+        return values.Length >= Lanes ? Vector512.Create(values) : LoadRest(values);
+    }
 
+    private static Vector512<double> LoadRest(ReadOnlySpan<double> values)
+    {
         Span<double> padded = stackalloc double[Lanes];
         padded.Clear();
         values.CopyTo(padded);
@@ -86,10 +88,11 @@ internal static class GridSearch
     private static (Vector512<double> Low, Vector512<double> High) Ends(int zero, int levels) =>
         (Vector512.Create((double)-zero), Vector512.Create((double)(levels - zero)));
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<double> Add(
         Vector512<double> sum, Vector512<double> w, Vector512<double> h, Vector512<double> multiple, Vector512<double> step, Vector512<double> low, Vector512<double> high)
     {
-        Vector512<double> error = Vector512.FusedMultiplyAdd(-step, Vector512.Min(Vector512.Max(multiple, low), high), w);
+        Vector512<double> error = Vector512.FusedMultiplyAdd(-step, Vector512.MinNative(Vector512.MaxNative(multiple, low), high), w);
         return Vector512.FusedMultiplyAdd(h * error, error, sum);
     }
 }

@@ -42,23 +42,30 @@ internal sealed class GroupQuantization(LinearLayer[] layers, GptqOptions option
         HessianFactor factor = HessianFactor.Create(
             hessian, sums.Hessian.Columns, options, layers[0].Name, backend, memory.Factor(sums.Hessian.Columns));
         timings.Add(QuantizationStage.Factorisation, started);
+        started = Stopwatch.GetTimestamp();
+        CalibrationTarget? target = null;
+        if (sums.Deviation is not null && factor.IsPositiveDefinite)
+        {
+            target = new CalibrationTarget(sums.Deviation, factor, layers.Sum(layer => layer.Weight.OutDim), backend);
+            timings.Add(QuantizationStage.Target, started);
+        }
+
         foreach (LinearLayer layer in layers)
         {
             cancellationToken.ThrowIfCancellationRequested();
             long layerStarted = Stopwatch.GetTimestamp();
-            QuantizationResult result = Quantize(layer, hessian, sums.Deviation, factor);
+            QuantizationResult result = Quantize(layer, hessian, target, factor);
             yield return Replace(layer, result, layerStarted);
         }
     }
 
-    private QuantizationResult Quantize(LinearLayer layer, double[] hessian, DeviationAccumulator? deviation, HessianFactor factor)
+    private QuantizationResult Quantize(LinearLayer layer, double[] hessian, CalibrationTarget? target, HessianFactor factor)
     {
         long started = Stopwatch.GetTimestamp();
         Span<float> weights = memory.Weights(layer);
-        if (deviation is not null && factor.IsPositiveDefinite)
+        if (target is not null)
         {
-            double strength = options.TargetStrength ?? CalibrationTarget.Strength(deviation.RowCount, deviation.Columns);
-            CalibrationTarget.Apply(weights, layer.Weight.OutDim, deviation, factor, strength, backend);
+            target.Apply(weights, options.TargetStrength);
             timings.Add(QuantizationStage.Target, started);
             started = Stopwatch.GetTimestamp();
         }

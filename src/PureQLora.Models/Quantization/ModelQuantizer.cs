@@ -9,9 +9,6 @@ namespace PureQLora.Models;
 /// <remarks>Frantar et al., arXiv:2210.17323, section 4; the four inputs of a block are shared by q, k, v; o; gate, up; down.</remarks>
 public sealed class ModelQuantizer
 {
-    /// <summary>Enough for full speed; the intermediate tensors of a pass grow with it.</summary>
-    private const int PackedTokens = 2048;
-
     private readonly LlamaModel _model;
     private readonly CpuBackend _algebra;
     private readonly Arena _arena;
@@ -20,6 +17,7 @@ public sealed class ModelQuantizer
     private readonly GptqOptions _options;
     private readonly QuantizationTimings _timings;
     private readonly QuantizationMemory _memory;
+    private IReadOnlyDictionary<string, LayerSettings>? _settings;
 
     private ModelQuantizer(
         LlamaModel model, CpuBackend algebra, Arena arena, HashSet<LinearLayer> targets, QuantizationMethod method, GptqOptions options, QuantizationTimings timings)
@@ -38,6 +36,9 @@ public sealed class ModelQuantizer
     /// <param name="targets">Short names such as <c>q_proj</c>; empty takes all linear layers of the blocks.</param>
     /// <param name="progress">Told after each layer.</param>
     /// <param name="timings">Filled with the time by stage; null where nobody asks.</param>
+    /// <param name="settings">
+    /// Bits and group size by module name for every chosen layer, the same for layers that share an input; null takes those of the options.
+    /// </param>
     /// <param name="cancellationToken">Checked between layers; the layers done so far stay quantised.</param>
     /// <returns>One entry a layer, in order.</returns>
     /// <exception cref="UserErrorException">No calibration data, an unknown target, or weights or activations that are not finite.</exception>
@@ -50,6 +51,7 @@ public sealed class ModelQuantizer
         IReadOnlyCollection<string>? targets = null,
         IProgress<LayerQuantization>? progress = null,
         QuantizationTimings? timings = null,
+        IReadOnlyDictionary<string, LayerSettings>? settings = null,
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -69,10 +71,14 @@ public sealed class ModelQuantizer
         using CpuBackend? own = backend is CpuBackend ? null : new CpuBackend();
         using Arena arena = new(backend);
         ModelQuantizer quantizer = new(
-            model, own ?? (CpuBackend)backend, arena, ChooseLayers(model, targets), method, options, timings ?? new QuantizationTimings());
+            model, own ?? (CpuBackend)backend, arena, ChooseLayers(model, targets), method, options, timings ?? new QuantizationTimings())
+        {
+            _settings = settings,
+        };
         return quantizer.Run(calibration, progress, cancellationToken);
     }
 
+    /// <summary>The layers that targets name.</summary>
     internal static HashSet<LinearLayer> ChooseLayers(LlamaModel model, IReadOnlyCollection<string>? targets)
     {
         LinearLayer[] all = [.. model.Linears];
@@ -99,15 +105,7 @@ public sealed class ModelQuantizer
     private List<LayerQuantization> Run(IReadOnlyList<int[]> calibration, IProgress<LayerQuantization>? progress, CancellationToken cancellationToken)
     {
         List<LayerQuantization> report = [];
-        CalibrationPack[] packs = IsGptq ? CalibrationPack.Fill(calibration, PackedTokens) : [];
-        foreach (CalibrationPack pack in packs)
-        {
-            using ComputeScope scope = new(_arena);
-            pack.Stream.Hidden = _model.Embed(scope, pack.Input(scope)).ToArray();
-            pack.Exact = _options.Has(Refinements.Target) ? new CalibrationStream { Hidden = [.. pack.Stream.Hidden] } : null;
-        }
-
-        MappedFile.ReleasePages(_model.EmbeddingTable);
+        CalibrationPack[] packs = IsGptq ? CalibrationPack.Embed(_model, _arena, calibration, besideExact: _options.Has(Refinements.Target)) : [];
         foreach (DecoderBlock block in _model.Blocks)
         {
             foreach (LayerQuantization done in QuantizeBlock(block, packs, cancellationToken))
@@ -128,7 +126,7 @@ public sealed class ModelQuantizer
         CalibrationSums?[] sums = new CalibrationSums?[BlockCalibration.Stages];
         for (int stage = 0; IsGptq && !inStages && stage < sums.Length; stage++)
         {
-            sums[stage] = SumsOf(chosen[stage]);
+            sums[stage] = SumsOf(chosen[stage], stage);
         }
 
         if (IsGptq && !inStages)
@@ -140,7 +138,7 @@ public sealed class ModelQuantizer
         {
             if (inStages)
             {
-                sums[stage] = SumsOf(chosen[stage]);
+                sums[stage] = SumsOf(chosen[stage], stage);
                 calibration.SumStage(stage, sums[stage], cancellationToken);
             }
 
@@ -156,9 +154,10 @@ public sealed class ModelQuantizer
         }
     }
 
-    private CalibrationSums? SumsOf(LinearLayer[] layers) => layers.Length == 0
+    private CalibrationSums? SumsOf(LinearLayer[] layers, int stage) => layers.Length == 0
         ? null
-        : _memory.Sums(layers[0], oneByOne: _options.Has(Refinements.Sequential), deviation: _options.Has(Refinements.Target));
+        : _memory.Sums(
+            layers[0], oneByOne: _options.Has(Refinements.Sequential), deviation: _options.Has(Refinements.Target), BlockCalibration.EntersResidual(stage));
 
     private IEnumerable<LayerQuantization> QuantizeLayers(LinearLayer[] layers, CalibrationSums? sums, CancellationToken cancellationToken)
     {
@@ -167,7 +166,10 @@ public sealed class ModelQuantizer
             yield break;
         }
 
-        GroupQuantization group = new(layers, _options, _memory, _algebra, _timings);
+        GptqOptions options = _settings is null
+            ? _options
+            : _options with { Bits = _settings[layers[0].Name].Bits, GroupSize = _settings[layers[0].Name].GroupSize };
+        GroupQuantization group = new(layers, options, _memory, _algebra, _timings);
         foreach (LayerQuantization done in sums is null ? group.RoundToNearest(cancellationToken) : group.Gptq(sums, cancellationToken))
         {
             yield return done;

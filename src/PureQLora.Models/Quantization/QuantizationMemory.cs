@@ -24,10 +24,12 @@ internal sealed class QuantizationMemory(CpuBackend backend)
     /// <param name="layer">Sees the input.</param>
     /// <param name="oneByOne">True where earlier sums over as many columns have ended: they end.</param>
     /// <param name="deviation">Whether to compare with the unquantised model.</param>
-    public CalibrationSums Sums(LinearLayer layer, bool oneByOne, bool deviation)
+    /// <param name="entersResidual">Whether the layer's output is added to the residual stream.</param>
+    public CalibrationSums Sums(LinearLayer layer, bool oneByOne, bool deviation, bool entersResidual)
     {
         string key = oneByOne ? $"{layer.Weight.InDim} columns" : layer.ShortName;
-        return new CalibrationSums(Hessian(layer, key), deviation ? Deviation(layer, key) : null);
+        int residualRows = entersResidual ? layer.Weight.OutDim : 0;
+        return new CalibrationSums(Hessian(layer, key), deviation ? Deviation(layer, entersResidual ? $"{key}, {residualRows} rows" : key, residualRows) : null);
     }
 
     /// <summary>Room for a factor; one of the same size ends. [columns, columns]</summary>
@@ -63,7 +65,7 @@ internal sealed class QuantizationMemory(CpuBackend backend)
         return _hessians[key] = new HessianAccumulator(layer.Weight.InDim, layer.Name, backend);
     }
 
-    private DeviationAccumulator Deviation(LinearLayer layer, string key)
+    private DeviationAccumulator Deviation(LinearLayer layer, string key, int residualRows)
     {
         if (_deviations.TryGetValue(key, out DeviationAccumulator? deviation))
         {
@@ -71,7 +73,7 @@ internal sealed class QuantizationMemory(CpuBackend backend)
             return deviation;
         }
 
-        return _deviations[key] = new DeviationAccumulator(layer.Weight.InDim, backend);
+        return _deviations[key] = new DeviationAccumulator(layer.Weight.InDim, residualRows, backend);
     }
 
     private static double[] Square(Dictionary<int, double[]> kept, int columns)

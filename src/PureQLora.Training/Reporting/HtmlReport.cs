@@ -47,6 +47,11 @@ public static class HtmlReport
             .Append(Invariant, $"<title>{HtmlText.Encode(report.Title)}</title>\n<style>\n{Style}\n</style>\n</head>\n<body>\n<h1>{HtmlText.Encode(report.Title)}</h1>\n");
         AppendFacts(page, report.Facts);
         AppendScores(page, report.Scores);
+        foreach (ReportTable table in report.Tables)
+        {
+            AppendTable(page, table);
+        }
+
         foreach (ReportCurve curve in report.Curves)
         {
             page.Append(Invariant, $"<section class=\"card\"><h3>{HtmlText.Encode(curve.Name)}</h3>\n{SvgChart.Render(curve)}</section>\n");
@@ -118,6 +123,29 @@ public static class HtmlReport
 
         string error = accuracy.StandardError is { } standard ? string.Create(Invariant, $" ± {100 * standard:0.0}") : "";
         return string.Create(Invariant, $"{100 * accuracy.Mean:0.0} % <span class=\"error\">{error} ({accuracy.Correct}/{accuracy.Count})</span>");
+    }
+
+    private static void AppendTable(StringBuilder page, ReportTable table)
+    {
+        page.Append(Invariant, $"<h2>{HtmlText.Encode(table.Heading)}</h2>\n<section class=\"card\"><table>\n<thead><tr>");
+        foreach (string column in table.Columns)
+        {
+            page.Append(Invariant, $"<th>{HtmlText.Encode(column)}</th>");
+        }
+
+        page.Append("</tr></thead>\n<tbody>\n");
+        foreach (IReadOnlyList<string> row in table.Rows)
+        {
+            page.Append("<tr>");
+            foreach (string cell in row)
+            {
+                page.Append(Invariant, $"<td>{HtmlText.Encode(cell)}</td>");
+            }
+
+            page.Append("</tr>\n");
+        }
+
+        page.Append("</tbody></table></section>\n");
     }
 
     private static void AppendMemory(StringBuilder page, IReadOnlyList<ReportMemory> memory)

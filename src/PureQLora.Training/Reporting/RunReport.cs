@@ -15,6 +15,9 @@ public sealed record RunReport
     /// <summary>Loss, learning rate and other curves.</summary>
     public IReadOnlyList<ReportCurve> Curves { get; init; } = [];
 
+    /// <summary>Other tables, each under its heading.</summary>
+    public IReadOnlyList<ReportTable> Tables { get; init; } = [];
+
     /// <summary>Memory by use.</summary>
     public IReadOnlyList<ReportMemory> Memory { get; init; } = [];
 

@@ -54,12 +54,15 @@ internal sealed record RefinementProblem(int Rows, int Columns, int Seed, bool H
         Prop.ForAll(problems.ToArbitrary(), property).Check(Config.QuickThrowOnFailure.WithMaxTest(count).WithReplay(1, 1));
     }
 
+    /// <summary>R̃ − R, where the layer's output is added to the residual stream. [tokens, rows]</summary>
+    public float[]? Residual => field ??= Seed % 2 == 0 ? null : RandomWeights(Tokens * Rows, Seed + 3);
+
     public DeviationAccumulator Deviation(CpuBackend backend)
     {
-        DeviationAccumulator deviation = new(Columns, backend);
+        DeviationAccumulator deviation = new(Columns, Residual is null ? 0 : Rows, backend);
         using ComputeScope scope = new(backend);
         Shape shape = new(1, Tokens, Columns);
-        deviation.Add(scope, scope.From(ExactInputs, shape), scope.From(Inputs, shape));
+        deviation.Add(scope, scope.From(ExactInputs, shape), scope.From(Inputs, shape), Residual is null ? null : scope.From(Residual, new Shape(1, Tokens, Rows)));
         return deviation;
     }
 

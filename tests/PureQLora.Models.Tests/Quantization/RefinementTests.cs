@@ -49,9 +49,9 @@ public sealed class RefinementTests
         HessianFactor factor = HessianFactor.Create(problem.Hessian, problem.Columns, problem.Options, "layer");
         float[] target = [.. problem.Weights];
 
-        CalibrationTarget.Apply(target, problem.Rows, problem.Deviation(Backend), factor, strength, Backend);
+        new CalibrationTarget(problem.Deviation(Backend), factor, problem.Rows, Backend).Apply(target, strength);
 
-        double[] expected = ReferenceRefinement.Target(problem.Weights, problem.ExactInputs, problem.Inputs, problem.Columns, problem.Options.Damping, strength);
+        double[] expected = ReferenceRefinement.Target(problem.Weights, problem.ExactInputs, problem.Inputs, problem.Residual, problem.Columns, problem.Options.Damping, strength);
         for (int i = 0; i < expected.Length; i++)
         {
             // Float32 sums of the Hessian and of the deviation, divided by eigenvalues of a hundredth of the mean.
@@ -61,19 +61,22 @@ public sealed class RefinementTests
         Assert.InRange(Regression(problem, target, factor.Ridge), 0, Regression(problem, problem.Weights, factor.Ridge) * (1 + 1e-6));
     });
 
-    [Fact]
-    public void Target_GivenManyRowsAndColumns_ShouldEqualTheReferenceOnAnyThreads()
+    [Theory]
+    [InlineData(150, 3)]
+    [InlineData(150, 4)]  // without a residual stream
+    [InlineData(1000, 4)] // as if other layers shared the input: then it is solved for once
+    public void Target_GivenManyRowsAndColumns_ShouldEqualTheReferenceOnAnyThreads(int rows, int seed)
     {
-        RefinementProblem problem = new(150, 157, 3, HasDeadColumns: true, new GptqOptions { ActOrder = true });
+        RefinementProblem problem = new(150, 157, seed, HasDeadColumns: true, new GptqOptions { ActOrder = true });
         HessianFactor factor = HessianFactor.Create(problem.Hessian, problem.Columns, problem.Options, "layer");
         float[] single = [.. problem.Weights];
-        CalibrationTarget.Apply(single, problem.Rows, problem.Deviation(Backend), factor, 0.5, Backend);
+        new CalibrationTarget(problem.Deviation(Backend), factor, rows, Backend).Apply(single, 0.5);
         using CpuBackend threads = new(threads: 3);
         float[] several = [.. problem.Weights];
-        CalibrationTarget.Apply(several, problem.Rows, problem.Deviation(threads), factor, 0.5, threads);
+        new CalibrationTarget(problem.Deviation(threads), factor, rows, threads).Apply(several, 0.5);
 
         Assert.Equal(single, several);
-        double[] expected = ReferenceRefinement.Target(problem.Weights, problem.ExactInputs, problem.Inputs, problem.Columns, problem.Options.Damping, 0.5);
+        double[] expected = ReferenceRefinement.Target(problem.Weights, problem.ExactInputs, problem.Inputs, problem.Residual, problem.Columns, problem.Options.Damping, 0.5);
         Assert.InRange(expected.Zip(single, (e, a) => Math.Abs(e - a)).Max(), 0, 1e-5);
         Assert.InRange(expected.Zip(problem.Weights, (e, w) => Math.Abs(e - w)).Max(), 1e-3, 1);
     }
@@ -160,7 +163,7 @@ public sealed class RefinementTests
         return (start, CodeDescent.Run(problem.Weights, copy, turned, factor, backend), 0.1 * factor.Ridge);
     }
 
-    /// <summary>Σ (T·x − W·x̃)² · 2/n + ridge · Σ (T − W)², what the full target minimises; with dead columns ridged by one more.</summary>
+    /// <summary>Σ (T·x − W·x̃ − (r̃ − r))² · 2/n + ridge · Σ (T − W)², what the full target minimises; with dead columns ridged by one more.</summary>
     private static double Regression(RefinementProblem problem, float[] target, double ridge)
     {
         int n = problem.Columns;
@@ -171,6 +174,7 @@ public sealed class RefinementTests
             {
                 double difference = Enumerable.Range(0, n).Sum(j =>
                     ((double)target[(row * n) + j] * problem.Inputs[(token * n) + j]) - ((double)problem.Weights[(row * n) + j] * problem.ExactInputs[(token * n) + j]));
+                difference -= problem.Residual is null ? 0 : problem.Residual[(token * problem.Rows) + row];
                 sum += 2.0 / problem.Tokens * difference * difference;
             }
 

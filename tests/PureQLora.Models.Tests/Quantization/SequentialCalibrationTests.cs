@@ -73,10 +73,11 @@ public sealed class SequentialCalibrationTests : IDisposable
             }
         }
 
-        (float[] exact, float[] inputs) = (InputsOf(dense), InputsOf(before));
+        ((float[] exact, float[] exactHidden), (float[] inputs, float[] hidden)) = (InputsOf(dense), InputsOf(before));
+        float[] residual = [.. exactHidden.Zip(hidden, (e, own) => e - own)];
         int columns = down.Weight.InDim;
         float[] weights = dense.Blocks[^1].FeedForward.Down.Weight.Dense!.ToArray();
-        float[] target = Array.ConvertAll(ReferenceRefinement.Target(weights, exact, inputs, columns, options.Damping, 1), value => (float)value);
+        float[] target = Array.ConvertAll(ReferenceRefinement.Target(weights, exact, inputs, residual, columns, options.Damping, 1), value => (float)value);
         HessianAccumulator accumulator = new(columns, down.Name);
         accumulator.Add(inputs, inputs.Length / columns);
         double[] hessian = accumulator.Complete();
@@ -134,17 +135,27 @@ public sealed class SequentialCalibrationTests : IDisposable
         return new LlamaModel(config, new RandomWeights(config, seed: 1, deviation: 0.2f));
     }
 
-    /// <summary>What down_proj of the last block takes. [tokens, columns]</summary>
-    private float[] InputsOf(LlamaModel model)
+    /// <summary>What down_proj of the last block takes, [tokens, columns], and the hidden states that its output is added to, [tokens, hidden].</summary>
+    private (float[] Inputs, float[] Hidden) InputsOf(LlamaModel model)
     {
-        List<float> inputs = [];
-        model.Blocks[^1].FeedForward.Down.InputObserver = x => inputs.AddRange(x.Floats);
+        (List<float> inputs, List<float> hidden) = ([], []);
+        DecoderBlock last = model.Blocks[^1];
         foreach (int[] sample in _calibration)
         {
             using ComputeScope scope = new(_backend);
-            model.Forward(scope, ModelInput.Single(scope, sample));
+            ModelInput input = ModelInput.Single(scope, sample);
+            BlockContext context = model.Context(input);
+            Tensor x = model.Embed(scope, input);
+            foreach (DecoderBlock block in model.Blocks.SkipLast(1))
+            {
+                x = block.Forward(scope, x, context);
+            }
+
+            Tensor attended = last.AddAttention(scope, x, last.Attention.Mix(scope, last.AttentionInput(scope, x), context));
+            hidden.AddRange(attended.Floats);
+            inputs.AddRange(last.FeedForward.Gated(scope, last.FeedForwardInput(scope, attended)).Floats);
         }
 
-        return [.. inputs];
+        return ([.. inputs], [.. hidden]);
     }
 }

@@ -67,9 +67,9 @@ public sealed class BenchTests
 
         // 32,505,856 weights without down, 11,534,336 in it; attention of 1024 tokens that see 256.5 on average, 32 heads of 64.
         double attention = 4.0 * 1024 * 256.5 * 2048;
-        Assert.Equal((2.0 * 1024 * 32_505_856) + attention, shape.Operations(QuantizationStage.Calibration, 1024, 512));
-        Assert.Equal((2.0 * 1024 * 44_040_192) + attention, shape.Operations(QuantizationStage.Output, 1024, 512));
-        Assert.Equal(1024.0 * ((3 * 2048 * 2049) + (5632 * 5633)), shape.Operations(QuantizationStage.Hessian, 1024, 512));
+        Assert.Equal((2.0 * 1024 * 32_505_856) + attention, shape.Operations(QuantizationStage.Calibration, new GptqOptions(), 1024, 512));
+        Assert.Equal((2.0 * 1024 * 44_040_192) + attention, shape.Operations(QuantizationStage.Output, new GptqOptions(), 1024, 512));
+        Assert.Equal(1024.0 * ((3 * 2048 * 2049) + (5632 * 5633)), shape.Operations(QuantizationStage.Hessian, new GptqOptions(), 1024, 512));
     }
 
     [Fact]

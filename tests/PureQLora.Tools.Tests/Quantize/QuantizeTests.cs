@@ -144,6 +144,61 @@ public sealed class QuantizeTests : IDisposable
         Assert.False(written.Model.Linears.First().Weight.Quantized!.GroupIndex.IsEmpty);
     }
 
+    [Theory]
+    [InlineData("--refine", 4)]
+    [InlineData("--refine search,descent --bits 3 --act-order --format gptq_v2", 3)]
+    [InlineData("--refine target,sequential,order --target-strength 0.5 --bits 2", 2)]
+    public void Refine_GivenSomeParts_ShouldWriteACheckpointThatLoadsAsItWasMade(string options, int bits)
+    {
+        string model = SmallModel.Write(_temporary["model"]);
+        string ids = _temporary.Write("ids.json", "[[1, 5, 9, 400, 33, 7, 21], [1, 80, 90, 100, 500, 600, 7, 8, 9]]");
+        Tool.Quantize(["--model", model, "--output", _temporary["out"], "--calibration", ids, "--group-size", "16", .. options.Split(' ')]).ShouldSucceed();
+        using ModelFolder written = ModelFolder.Open(_temporary["out"]);
+        Assert.All(written.Model.Linears, layer => Assert.Equal(bits, layer.Weight.Quantized!.Bits));
+        Assert.Equal(options.Contains("--act-order", StringComparison.Ordinal), written.Checkpoint.Config.Quantization!.DescendingActivations);
+
+        // The same in this process: what the file holds is what was optimised, bit for bit.
+        using ModelFolder again = ModelFolder.Open(model);
+        using CpuBackend backend = new(threads: 2);
+        GptqOptions wanted = new GptqOptions { Bits = bits, GroupSize = 16, ActOrder = options.Contains("--act-order", StringComparison.Ordinal), CalibrationPrecision = backend.PreferredPrecision, TargetStrength = options.Contains("strength", StringComparison.Ordinal) ? 0.5 : null }
+            .WithRefinements(options.Split(' ') is [_, { } list, ..] && !list.StartsWith('-') ? list : "all");
+        ModelQuantizer.Quantize(again.Model, backend, QuantizationMethod.Gptq, wanted, [[1, 5, 9, 400, 33, 7, 21], [1, 80, 90, 100, 500, 600, 7, 8, 9]]);
+        Assert.All(again.Model.Linears.Zip(written.Model.Linears), pair => Assert.Equal(pair.First.Weight.Quantized!.Dequantize(), pair.Second.Weight.Quantized!.Dequantize()));
+    }
+
+    [Fact]
+    public void AverageBits_GivenABudget_ShouldWriteDynamicSettingsThatReadBackAndCompareInTheReport()
+    {
+        string model = SmallModel.Write(_temporary["model"]);
+        string ids = _temporary.Write("ids.json", "[[1, 5, 9, 400, 33, 7, 21], [1, 80, 90, 100, 500, 600, 7, 8, 9]]");
+        string unseen = _temporary.Write("unseen.json", "[[1, 6, 90, 40, 331, 72, 11], [1, 180, 190, 200, 300]]");
+        Tool.Quantize("--model", model, "--output", _temporary["out"], "--calibration", ids, "--average-bits", "3.8", "--refine", "--evaluation", unseen, "--compare").ShouldSucceed();
+
+        using ModelFolder written = ModelFolder.Open(_temporary["out"]);
+        (long bits, long weights) = (0, 0);
+        foreach (LinearLayer layer in written.Model.Linears)
+        {
+            QuantizedMatrix matrix = layer.Weight.Quantized!;
+            bits += new LayerSettings(matrix.Bits, matrix.GroupSize).StoredBits(matrix.OutDim, matrix.InDim);
+            weights += (long)matrix.OutDim * matrix.InDim;
+        }
+
+        Assert.InRange((double)bits / weights, 3, 3.8);
+        Assert.NotEmpty(written.Checkpoint.Config.Quantization!.Dynamic);
+        Assert.False(written.Checkpoint.Config.Quantization.DescendingActivations);
+        using JsonDocument report = JsonDocument.Parse(File.ReadAllText(Path.Combine(_temporary["out"], "quantization_report.json")));
+        Assert.Equal((double)bits / weights, report.RootElement.GetProperty("mixed_precision").GetProperty("average_bits").GetDouble(), 1e-9);
+        Assert.Equal(
+            ["full precision", "round to nearest", "GPTQ", "GPTQ refined"],
+            report.RootElement.GetProperty("variants").EnumerateArray().Select(variant => variant.GetProperty("name").GetString()));
+        Assert.All(report.RootElement.GetProperty("variants").EnumerateArray(), variant => Assert.InRange(variant.GetProperty("perplexity").GetDouble(), 1, 1e5));
+        string page = File.ReadAllText(Path.Combine(_temporary["out"], "quantization_report.html"));
+        Assert.Contains("model.layers.1.mlp.down_proj", page, StringComparison.Ordinal);
+        Assert.Contains("GPTQ refined", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("<script", page, StringComparison.Ordinal);
+        Assert.StartsWith("<svg", File.ReadAllText(Path.Combine(_temporary["out"], "mixed_precision.svg")), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Targets_GivenSomeLayers_ShouldLeaveTheOthersDense()
     {
@@ -164,6 +219,12 @@ public sealed class QuantizeTests : IDisposable
     [InlineData("--method rtn --targets q_proj,w_proj", "w_proj")]
     [InlineData("--method rtn --targets ,", "--targets")]
     [InlineData("--method rtn --bits four", "--bits")]
+    [InlineData("--method rtn --refine", "--refine")]
+    [InlineData("--method rtn --average-bits 4", "--average-bits")]
+    [InlineData("--calibration ids.json --refine serch", "serch")]
+    [InlineData("--calibration ids.json --refine --target-strength 2", "target strength")]
+    [InlineData("--calibration ids.json --average-bits 1", "2.")]
+    [InlineData("--calibration ids.json --evaluation absent.txt", "absent.txt")]
     [InlineData("--calibration ids.json --calibration-samples 0", "0 samples")]
     [InlineData("--calibration ids.json --calibration-length 1", "1 tokens")]
     [InlineData("--calibration ids.json --calibration-length 100000", "256 positions")]

@@ -27,6 +27,27 @@ public sealed class StoriesRefinementTests : IDisposable
     public void Quantize_GivenStories3MRefined_ShouldStayBelowTheBound(int bits, int groupSize, int windows, double bound) =>
         Check("stories3M", bits, groupSize, windows, bound);
 
+    [Theory(Explicit = true)]
+    [Trait("Category", "Slow")]
+    [InlineData(3.6, 3, 32)]
+    [InlineData(3.3, 3, 64)]
+    public void Quantize_GivenStories3MAndAnAverage_ShouldBeatOneSettingForAllLayersOfThatSize(double average, int bits, int groupSize)
+    {
+        GptqOptions options = new GptqOptions { Bits = bits, GroupSize = groupSize }.Refined();
+        using StoriesModel uniform = new("stories3M");
+        ModelQuantizer.Quantize(uniform.Model, _backend, QuantizationMethod.Gptq, options, uniform.Calibration);
+        using StoriesModel mixed = new("stories3M");
+        MixedPrecisionPlan plan = MixedPrecision.Plan(mixed.Model, _backend, options, mixed.Calibration, average);
+        double full = mixed.Measure(_backend).Nll;
+        ModelQuantizer.Quantize(mixed.Model, _backend, QuantizationMethod.Gptq, options, mixed.Calibration, settings: plan.Settings);
+
+        (PerplexityResult one, PerplexityResult several) = (uniform.Measure(_backend), mixed.Measure(_backend));
+        TestContext.Current.TestOutputHelper?.WriteLine(FormattableString.Invariant(
+            $"{plan.AverageBits:F3} bits mixed: {several.Perplexity:F4} (nll +{several.Nll - full:F4}, predicted for plain GPTQ +{plan.Error:F4}); all {bits} bits g{groupSize}: {one.Perplexity:F4}"));
+        Assert.InRange(plan.AverageBits, average - 0.1, average);
+        Assert.True(several.Perplexity < one.Perplexity);
+    }
+
     private void Check(string name, int bits, int groupSize, int windows, double bound)
     {
         using StoriesModel stories = new(name);
