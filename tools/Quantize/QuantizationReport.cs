@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using PureQLora.Core;
 using PureQLora.Models;
+using PureQLora.Training;
 using Spectre.Console;
 
 namespace PureQLora.Tools.Quantize;
@@ -22,6 +23,9 @@ internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions
     public int CalibrationSamples { get; init; }
 
     public long CalibrationTokens { get; init; }
+
+    /// <summary>What distilling the scales did; null where it was not asked for.</summary>
+    public DistillationResult? Distillation { get; init; }
 
     /// <summary>All weights of the model.</summary>
     public long BytesBefore { get; init; }
@@ -63,6 +67,11 @@ internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions
             rows.Insert(2, ("loss / round-to-nearest, mean", Text(MeanRatio, "F3")));
         }
 
+        if (Distillation is { } distillation)
+        {
+            rows.Add(("held-out divergence", $"{Text(distillation.Before, "F5")} -> {Text(distillation.After, "F5")} at step {distillation.KeptStep} of {distillation.Steps}"));
+        }
+
         ConsoleTable.Show("Quantisation", [.. rows]);
     }
 
@@ -86,6 +95,16 @@ internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions
         damping = Options.Damping,
         format = Format == GptqFormat.V2 ? "gptq_v2" : "gptq",
         calibration = CalibrationFile is null ? null : new { file = CalibrationFile, samples = CalibrationSamples, tokens = CalibrationTokens, precision = Options.CalibrationPrecision.Name() },
+        distillation = Distillation is null ? null : new
+        {
+            divergence_before = Distillation.Before,
+            divergence_after = Distillation.After,
+            kept_step = Distillation.KeptStep,
+            steps = Distillation.Steps,
+            samples = Distillation.Samples,
+            held_out_samples = Distillation.HeldOutSamples,
+            seconds = Distillation.Seconds,
+        },
         bytes_before = BytesBefore,
         bytes_after = BytesAfter,
         seconds = Seconds,

@@ -35,7 +35,7 @@ internal static class QuantizeCommand
         RootCommand command = new("Quantises a model and writes it in the GPTQ layout, with a report of the error per layer.")
         {
             Model, Output, Method, Bits, GroupSize, Symmetric, ActOrder, StaticGroups, Damping, Targets, Calibration, CalibrationSamples, CalibrationLength,
-            Format, Threads, Device, PrecisionOption,
+            Format, DistillationStage.Steps, Threads, Device, PrecisionOption,
         };
         command.SetAction(Run);
         return command;
@@ -47,6 +47,7 @@ internal static class QuantizeCommand
         GptqFormat format = ParseFormat(result.GetValue(Format)!);
         GptqOptions options = Options(result);
         string output = result.GetValue(Output)!;
+        int distillSteps = DistillationStage.ParseSteps(result);
         CommonOptions.RequireEmpty(output);
         using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
         options = options with { CalibrationPrecision = CommonOptions.ShowDevice(backend, result.GetValue(PrecisionOption)) };
@@ -54,16 +55,21 @@ internal static class QuantizeCommand
         using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!);
         string[] targets = ParseTargets(result.GetValue(Targets)!);
         RequireQuantizable(folder, targets, options.Bits);
-        IReadOnlyList<int[]> calibration = method == QuantizationMethod.Gptq ? ReadCalibration(result, folder) : [];
+        bool calibrates = method == QuantizationMethod.Gptq || distillSteps > 0;
+        IReadOnlyList<int[]> calibration = calibrates ? ReadCalibration(result, folder) : [];
 
         // Made before the work, so that a place that cannot be written is known at once.
         using OutputFolder target = OutputFolder.Create(output);
         long started = Stopwatch.GetTimestamp();
         long bytesBefore = folder.Model.WeightBytes;
         IReadOnlyList<LayerQuantization> layers = Quantize(folder.Model, backend, method, options, calibration, targets);
+        DistillationResult? distillation = distillSteps > 0
+            ? DistillationStage.Run(folder, backend, calibration, new DistillationOptions { Steps = distillSteps, Precision = options.CalibrationPrecision })
+            : null;
         QuantizationReport report = new(method, options, format, layers)
         {
-            CalibrationFile = method == QuantizationMethod.Gptq ? Path.GetFileName(result.GetValue(Calibration)) : null,
+            Distillation = distillation,
+            CalibrationFile = calibrates ? Path.GetFileName(result.GetValue(Calibration)) : null,
             CalibrationSamples = calibration.Count,
             CalibrationTokens = calibration.Sum(sample => (long)sample.Length),
             BytesBefore = bytesBefore,
@@ -140,7 +146,7 @@ internal static class QuantizeCommand
     private static IReadOnlyList<int[]> ReadCalibration(ParseResult result, ModelFolder folder)
     {
         string path = result.GetValue(Calibration)
-            ?? throw new UserErrorException("--method gptq needs --calibration FILE: a JSONL or text file like what the model will see, or token ids; or use --method rtn.");
+            ?? throw new UserErrorException("--method gptq and --distill need --calibration FILE: a JSONL or text file like what the model will see, or token ids; or use --method rtn without --distill.");
         LlamaConfig config = folder.Model.Config;
         int length = result.GetValue(CalibrationLength) ?? Math.Min(CalibrationReader.DefaultLength, config.MaxPositions);
         if (length > config.MaxPositions)

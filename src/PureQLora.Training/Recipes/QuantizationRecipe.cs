@@ -30,6 +30,9 @@ public sealed record QuantizationRecipe
     /// <summary>Share of the mean diagonal added to the Hessian.</summary>
     public double Damping { get; init; } = 0.01;
 
+    /// <summary>Steps in which the group scales are distilled end to end after quantising; 0: none.</summary>
+    public int DistillSteps { get; init; }
+
     /// <summary>Short names of the layers; null: all linear layers of the blocks.</summary>
     public IReadOnlyList<string>? Targets { get; init; }
 
@@ -55,9 +58,14 @@ public sealed record QuantizationRecipe
     public void Validate()
     {
         ToOptions().Validate();
-        if (Method == QuantizationMethod.Gptq && CalibrationSamples < 1)
+        if ((Method == QuantizationMethod.Gptq || DistillSteps > 0) && CalibrationSamples < 1)
         {
             throw new UserErrorException($"quantization.calibrationSamples is {CalibrationSamples}, allowed 1 or more; 128 is usual.");
+        }
+
+        if (DistillSteps is < 0 or > DistillationOptions.MostSteps)
+        {
+            throw new UserErrorException($"quantization.distillSteps is {DistillSteps}, allowed 0 (off) to {DistillationOptions.MostSteps}; 200 is usual.");
         }
 
         if (CalibrationLength < 1)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using PureQLora.Core;
@@ -38,6 +39,11 @@ internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe reci
         if (!Directory.Exists(folder.Quantized))
         {
             IReadOnlyList<LayerQuantization> layers = Quantize(source.Model, calibration, cancellationToken);
+            if (recipe.DistillSteps > 0)
+            {
+                Distil(source, calibration, cancellationToken);
+            }
+
             if (PaddingWarning(source.Model) is { } warning)
             {
                 observer.Report("note", warning);
@@ -79,6 +85,23 @@ internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe reci
                 new DirectProgress<LayerQuantization>(layer => progress(++done, layer.Layer)),
                 cancellationToken: cancellationToken);
         });
+    }
+
+    private void Distil(ModelFolder source, IReadOnlyList<int[]> calibration, CancellationToken cancellationToken)
+    {
+        using ModelFolder teacher = ModelFolder.Open(source.Path);
+        DistillationOptions options = new() { Steps = recipe.DistillSteps, Precision = precision };
+        DistillationResult result = observer.Track("distilling", options.Steps, progress => ScaleDistillation.Run(
+            source.Model,
+            teacher.Model,
+            backend,
+            calibration,
+            options,
+            new DirectProgress<DistillationStep>(step => progress(step.Step, string.Create(CultureInfo.InvariantCulture, $"divergence {step.Divergence:F4}"))),
+            cancellationToken));
+        observer.Report("distilled", string.Create(
+            CultureInfo.InvariantCulture,
+            $"held-out divergence from full precision {result.Before:F4} → {result.After:F4} at step {result.KeptStep} of {result.Steps}"));
     }
 
     private void Store(ModelFolder source, IReadOnlyList<LayerQuantization> layers)

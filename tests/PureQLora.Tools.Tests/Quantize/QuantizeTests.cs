@@ -81,6 +81,35 @@ public sealed class QuantizeTests : IDisposable
         Assert.False(written.Model.Linears.First().Weight.Quantized!.GroupIndex.IsEmpty);
     }
 
+    [Theory]
+    [InlineData("gptq")]
+    [InlineData("rtn")]
+    public void Distill_GivenSteps_ShouldKeepTheCodesAndReportTheDivergence(string method)
+    {
+        string model = SmallModel.Write(_temporary["model"]);
+        string ids = _temporary.Write("ids.json", JsonSerializer.Serialize(Enumerable.Range(0, 8).Select(i => Enumerable.Range(0, 40).Select(j => ((i * 131) + (j * 17)) % 639))));
+        string[] options = ["--model", model, "--method", method, "--bits", "2", "--group-size", "32", "--calibration", ids];
+        Tool.Quantize([.. options, "--output", _temporary["plain"]]).ShouldSucceed();
+
+        ToolResult result = Tool.Quantize([.. options, "--output", _temporary["out"], "--distill", "6"]).ShouldSucceed();
+
+        Assert.Contains("held-out divergence", result.Output, StringComparison.Ordinal);
+        using JsonDocument report = JsonDocument.Parse(File.ReadAllText(Path.Combine(_temporary["out"], "quantization_report.json")));
+        JsonElement distillation = report.RootElement.GetProperty("distillation");
+        Assert.InRange(distillation.GetProperty("divergence_after").GetDouble(), 0, 0.999 * distillation.GetProperty("divergence_before").GetDouble());
+        using ModelFolder plain = ModelFolder.Open(_temporary["plain"]);
+        using ModelFolder distilled = ModelFolder.Open(_temporary["out"]);
+        foreach ((LinearLayer before, LinearLayer after) in plain.Model.Linears.Zip(distilled.Model.Linears))
+        {
+            int[] words = new int[before.Weight.OutDim * before.Weight.InDim / 16];
+            int[] wordsAfter = new int[words.Length];
+            before.Weight.Quantized!.CopyWords(words);
+            after.Weight.Quantized!.CopyWords(wordsAfter);
+            Assert.Equal(words, wordsAfter);
+            Assert.NotEqual(before.Weight.Quantized.Dequantize(), after.Weight.Quantized.Dequantize());
+        }
+    }
+
     [Fact]
     public void Targets_GivenSomeLayers_ShouldLeaveTheOthersDense()
     {
@@ -104,6 +133,9 @@ public sealed class QuantizeTests : IDisposable
     [InlineData("--calibration ids.json --calibration-samples 0", "0 samples")]
     [InlineData("--calibration ids.json --calibration-length 1", "1 tokens")]
     [InlineData("--calibration ids.json --calibration-length 100000", "256 positions")]
+    [InlineData("--method rtn --distill 5", "--calibration")]
+    [InlineData("--calibration ids.json --distill 0", "allowed 1")]
+    [InlineData("--calibration ids.json --distill 5", "at least 2")]
     [InlineData("--calibration absent.jsonl", "absent.jsonl")]
     [InlineData("--calibration empty.jsonl", "no record")]
     [InlineData("--calibration empty.txt", "no text")]

@@ -75,6 +75,23 @@ public sealed class TrainingRunTests : IDisposable
     }
 
     [Fact]
+    public void Resume_GivenStopWhileDistilling_ShouldEndWithTheSameBytes()
+    {
+        Recipe recipe = _tiny.Recipe();
+        recipe = recipe with { Quantization = recipe.Quantization with { Bits = 2, DistillSteps = 6 } };
+        _ = _tiny.Run("whole", recipe);
+        using CancellationTokenSource stop = new();
+
+        Assert.Throws<RunInterruptedException>(() => _tiny.Run("stopped", recipe, 1, new StoppingObserver("distilling", 4, stop), stop.Token));
+        Assert.False(Directory.Exists(Path.Combine(_tiny["stopped"], "quantized")));
+        _ = _tiny.Resume("stopped", threads: 2);
+
+        Assert.Equal(_tiny.AdapterBytes("whole"), _tiny.AdapterBytes("stopped"));
+        _ = _tiny.Run("plain", recipe with { Quantization = recipe.Quantization with { DistillSteps = 0 } });
+        Assert.NotEqual(_tiny.AdapterBytes("whole"), _tiny.AdapterBytes("plain"));
+    }
+
+    [Fact]
     public void Resume_GivenLayersThatFillNoWholeWords_ShouldEndWithTheSameBytes()
     {
         using TinyRun odd = new(intermediate: 44);
