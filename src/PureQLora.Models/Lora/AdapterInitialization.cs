@@ -7,8 +7,8 @@ using Tensor = PureQLora.Core.Tensor;
 namespace PureQLora.Models;
 
 /// <summary>
-/// Starts adapters so that base and adapter together are as near to the model in full precision as their rank allows, block by block:
-/// each block's inputs are those that the quantised blocks before it, with their adapters, really give.
+/// Starts adapters so that base and adapter together are as near to the model in full precision as their rank allows, layer by layer:
+/// each layer's inputs are those that the quantised layers before it, with their adapters, really give.
 /// </summary>
 public sealed class AdapterInitialization : IDisposable
 {
@@ -105,24 +105,20 @@ public sealed class AdapterInitialization : IDisposable
         foreach (CalibrationPack pack in packs)
         {
             using ComputeScope scope = new(_arena);
-            pack.Hidden = _model.Embed(scope, pack.Input(scope)).ToArray();
+            pack.Stream.Hidden = _model.Embed(scope, pack.Input(scope)).ToArray();
         }
 
+        GptqOptions passes = new() { CalibrationPrecision = _options.Quantization.CalibrationPrecision };
         foreach (DecoderBlock block in _model.Blocks)
         {
-            LinearLayer[][] groups =
-            [
-                [block.Attention.Query, block.Attention.Key, block.Attention.Value],
-                [block.Attention.Output],
-                [block.FeedForward.Gate, block.FeedForward.Up],
-                [block.FeedForward.Down],
-            ];
-            groups = [.. groups.Select(group => group.Where(layer => layer is { Adapter: not null, Weight.Quantized: not null }).ToArray()).Where(group => group.Length > 0)];
-            HessianAccumulator[] hessians = packs.Length > 0 ? Accumulate(block, groups, packs, cancellationToken) : [];
-            for (int i = 0; i < groups.Length; i++)
+            BlockCalibration calibration = new(_model, block, packs, _arena, passes, new QuantizationTimings());
+            for (int stage = 0; stage < BlockCalibration.Stages; stage++)
             {
-                double[]? hessian = hessians.Length > 0 ? hessians[i].Complete() : null;
-                foreach (LinearLayer layer in groups[i])
+                LinearLayer[] layers = [.. BlockCalibration.LayersOf(block)[stage].Where(layer => layer is { Adapter: not null, Weight.Quantized: not null })];
+                CalibrationSums? sums = layers.Length == 0 || packs.Length == 0 ? null : _memory.Sums(layers[0], oneByOne: true, deviation: false);
+                calibration.SumStage(stage, sums, cancellationToken);
+                double[]? hessian = sums?.Hessian.Complete();
+                foreach (LinearLayer layer in layers)
                 {
                     cancellationToken.ThrowIfCancellationRequested();
                     results.Add(_options.Start == AdapterStart.Error ? FitError(layer, hessian!) : FitLoftq(layer, hessian));
@@ -130,7 +126,7 @@ public sealed class AdapterInitialization : IDisposable
                 }
             }
 
-            RunOutput(block, packs, cancellationToken);
+            calibration.Finish(inStages: true, cancellationToken);
         }
 
         return results;
@@ -207,44 +203,5 @@ public sealed class AdapterInitialization : IDisposable
         MappedFile.ReleasePages(dense);
         TensorPrimitives.Subtract(error, quantized.Dequantize(), error);
         return error;
-    }
-
-    private HessianAccumulator[] Accumulate(DecoderBlock block, LinearLayer[][] groups, CalibrationPack[] packs, CancellationToken cancellationToken)
-    {
-        HessianAccumulator[] hessians = [.. groups.Select(group => _memory.Hessian(group[0]))];
-        try
-        {
-            for (int i = 0; i < groups.Length; i++)
-            {
-                HessianAccumulator hessian = hessians[i];
-                groups[i][0].InputObserver = x => hessian.Add(x.Floats, checked((int)x.Shape.Rows));
-            }
-
-            foreach (CalibrationPack pack in packs)
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                using ComputeScope scope = new(_arena) { Precision = _options.Quantization.CalibrationPrecision };
-                block.ForwardToDown(scope, pack.Block(scope, _model.Config.HiddenSize), _model.Context(pack.Input(scope)));
-            }
-        }
-        finally
-        {
-            foreach (LinearLayer[] group in groups)
-            {
-                group[0].InputObserver = null;
-            }
-        }
-
-        return hessians;
-    }
-
-    private void RunOutput(DecoderBlock block, CalibrationPack[] packs, CancellationToken cancellationToken)
-    {
-        foreach (CalibrationPack pack in packs)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            using ComputeScope scope = new(_arena) { Precision = _options.Quantization.CalibrationPrecision };
-            block.Forward(scope, pack.Block(scope, _model.Config.HiddenSize), _model.Context(pack.Input(scope))).Floats.CopyTo(pack.Hidden);
-        }
     }
 }

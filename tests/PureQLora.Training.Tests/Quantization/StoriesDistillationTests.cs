@@ -33,8 +33,8 @@ public sealed class StoriesDistillationTests : IDisposable
     public void Run_GivenRefinedStories3M_ShouldReachTheLaboratory(int bits, int groupSize, int steps, double limit)
     {
         using StoriesModel stories = new("stories3M");
-        IReadOnlyList<int[]> calibration = stories.LongCalibration();
-        Quantize(stories, new GptqOptions { Bits = bits, GroupSize = groupSize }, calibration);
+        IReadOnlyList<int[]> calibration = stories.CalibrationOf(256);
+        Quantize(stories, new GptqOptions { Bits = bits, GroupSize = groupSize }.Refined(), calibration);
         double before = stories.Measure(_backend).Perplexity;
 
         DistillationResult result = Distil(stories, calibration, steps);

@@ -34,15 +34,12 @@ internal sealed class StoriesModel : IDisposable
     /// <summary>64 samples of 256 ids, BOS first.</summary>
     public IReadOnlyList<int[]> Calibration { get; }
 
-    /// <summary>Four times as much calibration text from the same place: 256 samples of 256 ids, BOS first.</summary>
-    public IReadOnlyList<int[]> LongCalibration()
+    /// <summary>So many windows from where the stored ones come from; these are the first.</summary>
+    public IReadOnlyList<int[]> CalibrationOf(int windows)
     {
-        string text = File.ReadAllText(RepositoryPaths.Shared("data", "text", "tinystories_val.txt"))[1_500_000..]
-            .Replace("<|endoftext|>", string.Empty, StringComparison.Ordinal);
-        int[][] rows = [.. Folder.Tokenizer.Encode(text[..Math.Min(text.Length, 500_000)]).Chunk(256).Take(256)];
-        Assert.Equal(Golden.Ints("calibration_ids")[..256], rows[0]);
-        Assert.Equal((256, 256), (rows.Length, rows[^1].Length));
-        return [.. rows.Select(row => (int[])[BosId, .. row[..^1]])];
+        string text = File.ReadAllText(RepositoryPaths.Shared("data", "text", "tinystories_val.txt"))[1_500_000..].Replace("<|endoftext|>", string.Empty, StringComparison.Ordinal);
+        IReadOnlyList<int> ids = Folder.Tokenizer.Encode(text[..Math.Min(text.Length, windows * 1500)]);
+        return [.. ids.Chunk(256).Take(windows).Select(row => (int[])[BosId, .. row[..^1]])];
     }
 
     /// <summary>The reference's mean negative log-likelihood of a row of its table.</summary>
