@@ -27,6 +27,9 @@ internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions
     /// <summary>What distilling the scales did; null where it was not asked for.</summary>
     public DistillationResult? Distillation { get; init; }
 
+    /// <summary>What the start of each adapter makes up for; empty where none was asked for.</summary>
+    public IReadOnlyList<AdapterStartResult> Adapters { get; init; } = [];
+
     /// <summary>All weights of the model.</summary>
     public long BytesBefore { get; init; }
 
@@ -72,6 +75,11 @@ internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions
             rows.Add(("held-out divergence", $"{Text(distillation.Before, "F5")} -> {Text(distillation.After, "F5")} at step {distillation.KeptStep} of {distillation.Steps}"));
         }
 
+        if (Adapters.Count > 0)
+        {
+            rows.Add(("error that adapters leave, of the sums", Text(Adapters.Sum(adapter => adapter.After) / Adapters.Sum(adapter => adapter.Before), "F3")));
+        }
+
         ConsoleTable.Show("Quantisation", [.. rows]);
     }
 
@@ -105,6 +113,7 @@ internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions
             held_out_samples = Distillation.HeldOutSamples,
             seconds = Distillation.Seconds,
         },
+        adapters = Adapters.Select(adapter => new { layer = adapter.Layer, error_before = Finite(adapter.Before), error_after = Finite(adapter.After) }).ToArray(),
         bytes_before = BytesBefore,
         bytes_after = BytesAfter,
         seconds = Seconds,

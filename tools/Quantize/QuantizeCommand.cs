@@ -37,7 +37,7 @@ internal static class QuantizeCommand
         RootCommand command = new("Quantises a model and writes it in the GPTQ layout, with a report of the error per layer.")
         {
             Model, Output, Method, Bits, GroupSize, Symmetric, ActOrder, StaticGroups, Damping, Refine, TargetStrength, Targets, Calibration, CalibrationSamples, CalibrationLength,
-            Format, DistillationStage.Steps, Threads, Device, PrecisionOption,
+            Format, DistillationStage.Steps, AdapterStage.Init, AdapterStage.LoftqIterations, AdapterStage.Rank, AdapterStage.Alpha, Threads, Device, PrecisionOption,
         };
         command.SetAction(Run);
         return command;
@@ -50,6 +50,7 @@ internal static class QuantizeCommand
         GptqOptions options = Options(result, method);
         string output = result.GetValue(Output)!;
         int distillSteps = DistillationStage.ParseSteps(result);
+        AdapterStartOptions start = AdapterStage.Parse(result, distillSteps);
         CommonOptions.RequireEmpty(output);
         using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
         options = options with { CalibrationPrecision = CommonOptions.ShowDevice(backend, result.GetValue(PrecisionOption)) };
@@ -57,7 +58,7 @@ internal static class QuantizeCommand
         using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!);
         string[] targets = ParseTargets(result.GetValue(Targets)!);
         RequireQuantizable(folder, targets, options.Bits);
-        bool calibrates = method == QuantizationMethod.Gptq || distillSteps > 0;
+        bool calibrates = method == QuantizationMethod.Gptq || distillSteps > 0 || start.NeedsCalibration;
         IReadOnlyList<int[]> calibration = calibrates ? ReadCalibration(result, folder) : [];
 
         // Made before the work, so that a place that cannot be written is known at once.
@@ -68,9 +69,12 @@ internal static class QuantizeCommand
         DistillationResult? distillation = distillSteps > 0
             ? DistillationStage.Run(folder, backend, calibration, new DistillationOptions { Steps = distillSteps, Precision = options.CalibrationPrecision })
             : null;
+        IReadOnlyList<AdapterStartResult> adapters = AdapterStage.Run(
+            result, folder, backend, start with { Method = method, Quantization = options }, calibration, target.Temporary);
         QuantizationReport report = new(method, options, format, layers)
         {
             Distillation = distillation,
+            Adapters = adapters,
             CalibrationFile = calibrates ? Path.GetFileName(result.GetValue(Calibration)) : null,
             CalibrationSamples = calibration.Count,
             CalibrationTokens = calibration.Sum(sample => (long)sample.Length),
@@ -156,7 +160,7 @@ internal static class QuantizeCommand
     private static IReadOnlyList<int[]> ReadCalibration(ParseResult result, ModelFolder folder)
     {
         string path = result.GetValue(Calibration)
-            ?? throw new UserErrorException("--method gptq and --distill need --calibration FILE: a JSONL or text file like what the model will see, or token ids; or use --method rtn without --distill.");
+            ?? throw new UserErrorException("--method gptq, --distill and --init error need --calibration FILE: a JSONL or text file like what the model will see, or token ids; or use --method rtn without them.");
         LlamaConfig config = folder.Model.Config;
         int length = result.GetValue(CalibrationLength) ?? Math.Min(CalibrationReader.DefaultLength, config.MaxPositions);
         if (length > config.MaxPositions)

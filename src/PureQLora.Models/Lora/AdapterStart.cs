@@ -10,7 +10,7 @@ public enum AdapterStart
     /// The best approximation of W − Q, what quantising lost, that the rank allows; quantising and approximating in turn if asked for (Li
     /// et al., arXiv:2310.08659, algorithm 1). PEFT's name.
     /// </summary>
-    LoftQ,
+    Loftq,
 
     /// <summary>
     /// The best approximation of what quantising lost of the layer's output on calibration text: W − Q in the norm of the Hessian of its

@@ -29,7 +29,7 @@ public sealed record AdapterStartOptions
     public bool NeedsCalibration => Start == AdapterStart.Error || (Requantizes && Method == QuantizationMethod.Gptq);
 
     /// <summary>Whether the codes of the base change.</summary>
-    public bool Requantizes => Start == AdapterStart.LoftQ && LoftqIterations > 1;
+    public bool Requantizes => Start == AdapterStart.Loftq && LoftqIterations > 1;
 
     /// <summary>Refuses values outside their range.</summary>
     /// <exception cref="UserErrorException">An option is out of range.</exception>

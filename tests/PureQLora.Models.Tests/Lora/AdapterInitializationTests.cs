@@ -27,9 +27,9 @@ public sealed class AdapterInitializationTests : IDisposable
 
     public static TheoryData<AdapterStart, int, QuantizationMethod> Starts => new()
     {
-        { AdapterStart.LoftQ, 1, QuantizationMethod.Gptq },
-        { AdapterStart.LoftQ, 4, QuantizationMethod.Gptq },
-        { AdapterStart.LoftQ, 4, QuantizationMethod.RoundToNearest },
+        { AdapterStart.Loftq, 1, QuantizationMethod.Gptq },
+        { AdapterStart.Loftq, 4, QuantizationMethod.Gptq },
+        { AdapterStart.Loftq, 4, QuantizationMethod.RoundToNearest },
         { AdapterStart.Error, 1, QuantizationMethod.Gptq },
     };
 
@@ -63,7 +63,7 @@ public sealed class AdapterInitializationTests : IDisposable
         double[] sums = [.. new[] { 1, 5 }.Select(iterations =>
         {
             using LlamaModel model = Quantized(QuantizationMethod.RoundToNearest);
-            return Inject(model, full, AdapterStart.LoftQ, iterations, QuantizationMethod.RoundToNearest).Sum(result => result.After);
+            return Inject(model, full, AdapterStart.Loftq, iterations, QuantizationMethod.RoundToNearest).Sum(result => result.After);
         })];
         Assert.InRange(sums[1], 0, 0.999 * sums[0]);
     }
@@ -72,7 +72,7 @@ public sealed class AdapterInitializationTests : IDisposable
     public void Inject_GivenTheError_ShouldBeBetterInTheLayersOutputThanLoftq()
     {
         using LlamaModel full = Full();
-        double[] distances = [.. new[] { AdapterStart.LoftQ, AdapterStart.Error }.Select(start =>
+        double[] distances = [.. new[] { AdapterStart.Loftq, AdapterStart.Error }.Select(start =>
         {
             using LlamaModel model = Quantized(QuantizationMethod.Gptq);
             Inject(model, full, start, 1, QuantizationMethod.Gptq);
@@ -132,9 +132,9 @@ public sealed class AdapterInitializationTests : IDisposable
     {
         using LlamaModel full = Full();
         using LlamaModel model = Quantized(QuantizationMethod.Gptq);
-        Assert.Contains("quantise it first", Refused(full, AdapterStart.LoftQ, []), StringComparison.Ordinal);
+        Assert.Contains("quantise it first", Refused(full, AdapterStart.Loftq, []), StringComparison.Ordinal);
         Assert.Contains("calibration text", Refused(model, AdapterStart.Error, [[]]), StringComparison.Ordinal);
-        Assert.Contains("0 times", Assert.Throws<UserErrorException>(() => Inject(model, full, AdapterStart.LoftQ, 0, QuantizationMethod.Gptq)).Message, StringComparison.Ordinal);
+        Assert.Contains("0 times", Assert.Throws<UserErrorException>(() => Inject(model, full, AdapterStart.Loftq, 0, QuantizationMethod.Gptq)).Message, StringComparison.Ordinal);
         Assert.All(model.Linears, layer => Assert.Null(layer.Adapter));
 
         string Refused(LlamaModel quantized, AdapterStart start, IReadOnlyList<int[]> calibration) => Assert.Throws<UserErrorException>(

@@ -110,6 +110,30 @@ public sealed class QuantizeTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("--init error", "all")]
+    [InlineData("--init loftq --loftq-iterations 3 --rank 3 --alpha 3", "q_proj,down_proj")]
+    [InlineData("--init loftq --method rtn", "all")]
+    public void Init_GivenAStart_ShouldWriteAnAdapterThatLoadsAndComesNearer(string options, string targets)
+    {
+        string model = SmallModel.Write(_temporary["model"]);
+        string ids = _temporary.Write("ids.json", "[[1, 5, 9, 400, 33, 7, 21, 8, 9, 10, 55, 60, 61], [1, 80, 90, 100, 3, 4]]");
+        Tool.Quantize(["--model", model, "--output", _temporary["out"], "--bits", "2", "--group-size", "32", "--calibration", ids, "--targets", targets, .. options.Split(' ')]).ShouldSucceed();
+        using ModelFolder full = ModelFolder.Open(model);
+        using ModelFolder written = ModelFolder.Open(_temporary["out"], Path.Combine(_temporary["out"], "adapter"));
+        foreach ((LinearLayer original, LinearLayer layer) in full.Model.Linears.Zip(written.Model.Linears))
+        {
+            Assert.Equal(layer.Weight.Quantized is not null, layer.Adapter is not null);
+            if (layer.Adapter is not null)
+            {
+                float[] weights = original.Weight.Dense!.ToArray();
+                Assert.True(Distance(LoraMerge.MergedWeight(layer), weights) < Distance(layer.Weight.Quantized!.Dequantize(), weights));
+            }
+        }
+
+        static double Distance(float[] a, float[] b) => a.Zip(b, (x, y) => (double)(x - y) * (x - y)).Sum();
+    }
+
     [Fact]
     public void Targets_GivenSomeLayers_ShouldLeaveTheOthersDense()
     {
@@ -135,6 +159,11 @@ public sealed class QuantizeTests : IDisposable
     [InlineData("--calibration ids.json --calibration-length 100000", "256 positions")]
     [InlineData("--method rtn --distill 5", "--calibration")]
     [InlineData("--calibration ids.json --distill 0", "allowed 1")]
+    [InlineData("--method rtn --init error", "--calibration")]
+    [InlineData("--method rtn --init pissa", "zero, loftq and error")]
+    [InlineData("--method rtn --init loftq --rank 0", "lora.rank")]
+    [InlineData("--method rtn --init loftq --loftq-iterations 0", "0 times")]
+    [InlineData("--calibration ids.json --init loftq --loftq-iterations 2 --distill 5", "undo")]
     [InlineData("--calibration ids.json --distill 5", "at least 2")]
     [InlineData("--calibration absent.jsonl", "absent.jsonl")]
     [InlineData("--calibration empty.jsonl", "no record")]

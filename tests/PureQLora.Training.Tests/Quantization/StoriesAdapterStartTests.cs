@@ -45,7 +45,7 @@ public sealed class StoriesAdapterStartTests
                 $"| {bits} | {groupSize} | {start} | {basePerplexity:F3} | {before:F3} | {first[(int)start]:F4} | {last:F4} | {after:F3} | {kept:F3} |"));
         }
 
-        Assert.True(first[(int)AdapterStart.Error] < first[(int)AdapterStart.LoftQ] && first[(int)AdapterStart.LoftQ] < first[(int)AdapterStart.Zero]);
+        Assert.True(first[(int)AdapterStart.Error] < first[(int)AdapterStart.Loftq] && first[(int)AdapterStart.Loftq] < first[(int)AdapterStart.Zero]);
     }
 
     private static Trainer Trainer(StoriesModel stories, CpuBackend backend)
