@@ -19,8 +19,14 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
     private readonly DeviceMemory _pieceGroups;
     private readonly DeviceMemory _columnMap;
 
+    /// <exception cref="NotSupportedException">The codes are looked up in a book, which no kernel does.</exception>
     public DeviceQuantizedMatrix(Device device, QuantizedMatrix matrix)
     {
+        if (matrix.CodeBook is { } book)
+        {
+            throw new NotSupportedException($"There are no kernels for weights of {book.Name}.");
+        }
+
         (OutDim, InDim, Groups) = (matrix.OutDim, matrix.InDim, matrix.Groups);
         CodeBits = matrix.Bits == 8 ? 8 : 4;
         PaddedRows = (OutDim + GemmTile.Size - 1) / GemmTile.Size * GemmTile.Size;
@@ -32,8 +38,11 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
         _offsets = device.Allocate((long)PaddedRows * Groups * sizeof(float));
         _pieceGroups = Upload(device, pieceGroups);
         _columnMap = Upload(device, columnMap);
-        UploadCodes(matrix, columnMap);
-        UploadScales(matrix);
+        if (device.Computes)
+        {
+            UploadCodes(matrix, columnMap);
+            UploadScales(matrix);
+        }
     }
 
     public int OutDim { get; }

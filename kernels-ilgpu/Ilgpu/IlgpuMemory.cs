@@ -2,23 +2,19 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
-using PureQLora.Core;
 
 namespace PureQLora.Kernels;
 
 /// <summary>A block of memory of an ILGPU accelerator.</summary>
 internal sealed class IlgpuMemory : DeviceMemory
 {
+    private readonly IlgpuDevice _device;
     private readonly AcceleratorStream _stream;
     private readonly MemoryBuffer1D<byte, Stride1D.Dense> _buffer;
 
     /// <remarks>An empty block still has 16 bytes: ILGPU has no views on nothing.</remarks>
-    public IlgpuMemory(Accelerator accelerator, AcceleratorStream stream, long byteLength)
-        : base(byteLength)
-    {
-        _stream = stream;
-        _buffer = accelerator.Allocate1D<byte>(Math.Max(16, byteLength));
-    }
+    public IlgpuMemory(IlgpuDevice device, AcceleratorStream stream, MemoryBuffer1D<byte, Stride1D.Dense> buffer, long byteLength)
+        : base(device, byteLength) => (_device, _stream, _buffer) = (device, stream, buffer);
 
     public override ArrayView<T> View<T>(long byteOffset, long count)
     {
@@ -31,7 +27,14 @@ internal sealed class IlgpuMemory : DeviceMemory
         CheckRange(byteOffset, destination.Length);
         if (!destination.IsEmpty)
         {
-            Bytes(byteOffset, destination.Length).CopyToCPU(_stream, ref MemoryMarshal.GetReference(destination), destination.Length);
+            try
+            {
+                Bytes(byteOffset, destination.Length).CopyToCPU(_stream, ref MemoryMarshal.GetReference(destination), destination.Length);
+            }
+            catch (AcceleratorException exception)
+            {
+                throw _device.Failure(exception);
+            }
         }
     }
 
@@ -40,7 +43,14 @@ internal sealed class IlgpuMemory : DeviceMemory
         CheckRange(byteOffset, source.Length);
         if (!source.IsEmpty)
         {
-            Bytes(byteOffset, source.Length).CopyFromCPU(_stream, ref MemoryMarshal.GetReference(source), source.Length);
+            try
+            {
+                Bytes(byteOffset, source.Length).CopyFromCPU(_stream, ref MemoryMarshal.GetReference(source), source.Length);
+            }
+            catch (AcceleratorException exception)
+            {
+                throw _device.Failure(exception);
+            }
         }
     }
 
@@ -49,7 +59,14 @@ internal sealed class IlgpuMemory : DeviceMemory
         CheckRange(byteOffset, count);
         if (count > 0)
         {
-            Bytes(byteOffset, count).CopyFromCPUUnsafeAsync(_stream, ref source.Bytes.Slice(sourceOffset, count)[0], count);
+            try
+            {
+                Bytes(byteOffset, count).CopyFromCPUUnsafeAsync(_stream, ref source.Bytes.Slice(sourceOffset, count)[0], count);
+            }
+            catch (AcceleratorException exception)
+            {
+                throw _device.Failure(exception);
+            }
         }
     }
 
@@ -58,7 +75,14 @@ internal sealed class IlgpuMemory : DeviceMemory
         CheckRange(byteOffset, count);
         if (count > 0)
         {
-            Bytes(byteOffset, count).CopyToCPUUnsafeAsync(_stream, ref destination.Bytes.Slice(destinationOffset, count)[0], count);
+            try
+            {
+                Bytes(byteOffset, count).CopyToCPUUnsafeAsync(_stream, ref destination.Bytes.Slice(destinationOffset, count)[0], count);
+            }
+            catch (AcceleratorException exception)
+            {
+                throw _device.Failure(exception);
+            }
         }
     }
 
@@ -67,7 +91,14 @@ internal sealed class IlgpuMemory : DeviceMemory
         CheckCopy(byteOffset, source, sourceOffset, count);
         if (count > 0)
         {
-            Bytes(byteOffset, count).CopyFrom(_stream, ((IlgpuMemory)source).Bytes(sourceOffset, count));
+            try
+            {
+                Bytes(byteOffset, count).CopyFrom(_stream, ((IlgpuMemory)source).Bytes(sourceOffset, count));
+            }
+            catch (AcceleratorException exception)
+            {
+                throw _device.Failure(exception);
+            }
         }
     }
 
@@ -76,22 +107,26 @@ internal sealed class IlgpuMemory : DeviceMemory
         CheckRange(byteOffset, count);
         if (count > 0)
         {
-            Bytes(byteOffset, count).MemSetToZero(_stream);
+            try
+            {
+                Bytes(byteOffset, count).MemSetToZero(_stream);
+            }
+            catch (AcceleratorException exception)
+            {
+                throw _device.Failure(exception);
+            }
         }
     }
 
-    public override Storage AllocateZeros(long byteLength)
+    /// <remarks>A device that is lost refuses this too; what lost it has been told already.</remarks>
+    protected override void Release()
     {
-        IlgpuMemory memory = new(_buffer.Accelerator, _stream, byteLength);
-        memory.ZeroAsync(0, byteLength);
-        return memory;
-    }
-
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
+        try
         {
             _buffer.Dispose();
+        }
+        catch (AcceleratorException)
+        {
         }
     }
 

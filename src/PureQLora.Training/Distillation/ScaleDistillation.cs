@@ -71,7 +71,7 @@ public sealed class ScaleDistillation : IDisposable
     /// <summary>Puts the best scales in place and releases the memory of the passes.</summary>
     public void Dispose()
     {
-        Array.ForEach(_scales, scales => scales.Finish());
+        Array.ForEach(_scales, scales => scales.Dispose());
         _scope.Dispose();
         _arena.Dispose();
     }
@@ -81,6 +81,11 @@ public sealed class ScaleDistillation : IDisposable
         if (layers.Length == 0)
         {
             throw new UserErrorException("No layer of the model is quantised, so there are no scales to distil; quantise it first.");
+        }
+
+        if (layers.FirstOrDefault(layer => layer.Weight.Quantized!.CodeBook is not null) is { } book)
+        {
+            throw new UserErrorException($"{book.Name} is {book.Weight}, whose scales are stored in another way than GPTQ's; distil models of integer codes.");
         }
 
         if (layers.FirstOrDefault(layer => layer.Adapter is not null) is { } adapted)

@@ -7,7 +7,7 @@ namespace PureQLora.Training;
 /// The group scales of one layer while they are trained: float32 for the optimiser, rounded to float16, as files store them, to be
 /// measured and kept.
 /// </summary>
-internal sealed class TrainedScales
+internal sealed class TrainedScales : IDisposable
 {
     private readonly LinearLayer _layer;
     private readonly Tensor _scales; // [outDim, groups]
@@ -49,8 +49,9 @@ internal sealed class TrainedScales
     public void Resume() => _scales.CopyFrom(_trained);
 
     /// <summary>Puts the best in place and ends the training.</summary>
-    public void Finish()
+    public void Dispose()
     {
+        _optimizer.Dispose();
         _scales.CopyFrom(_kept);
         _layer.FreezeScales();
     }

@@ -5,7 +5,7 @@ namespace PureQLora.Training;
 
 /// <summary>AdamW with decoupled weight decay and float32 state.</summary>
 /// <remarks>Loshchilov and Hutter, arXiv:1711.05101, algorithm 2; the update equals torch.optim.AdamW.</remarks>
-public sealed class AdamW
+public sealed class AdamW : IDisposable
 {
     private readonly Tensor[] _first;
     private readonly Tensor[] _second;
@@ -62,6 +62,15 @@ public sealed class AdamW
             backend.AdamWStep(
                 value, value.Grad!, _first[i], _second[i], learningRate, Options.Beta1, Options.Beta2, Options.Epsilon, Options.WeightDecay, Steps, gradientScale);
             backend.Zero(value.Grad!);
+        }
+    }
+
+    /// <summary>Releases both moments.</summary>
+    public void Dispose()
+    {
+        foreach (Tensor state in _first.Concat(_second))
+        {
+            state.Storage.Dispose();
         }
     }
 
