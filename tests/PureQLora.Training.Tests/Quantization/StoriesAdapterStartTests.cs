@@ -14,10 +14,10 @@ public sealed class StoriesAdapterStartTests
     [InlineData(4, 64)]
     [InlineData(3, 64)]
     [InlineData(2, 32)]
-    public void Train_GivenEachStart_ShouldBeginWithALowerLossThanFromZero(int bits, int groupSize)
+    public void Train_GivenEachStart_ShouldBeginNearerToFullPrecision(int bits, int groupSize)
     {
         using CpuBackend backend = new(threads: 2);
-        double[] first = new double[3];
+        double[] perplexities = new double[3];
         foreach (AdapterStart start in Enum.GetValues<AdapterStart>())
         {
             using StoriesModel stories = new("stories3M");
@@ -28,11 +28,11 @@ public sealed class StoriesAdapterStartTests
             LoraConfig lora = new() { Rank = 8, Alpha = 16, TargetPattern = LoraConfig.AllLinear };
             AdapterStartOptions options = new() { Start = start, Quantization = gptq, Seed = 42 };
             IReadOnlyList<AdapterStartResult> fits = AdapterInitialization.Inject(stories.Model, full.Model, backend, lora, options, stories.Calibration);
-            double before = stories.Measure(backend).Perplexity;
+            double before = perplexities[(int)start] = stories.Measure(backend).Perplexity;
 
             using Trainer trainer = Trainer(stories, backend);
             StepMetrics step = trainer.Step();
-            (first[(int)start], double last) = (step.Loss, 0);
+            (double first, double last) = (step.Loss, 0);
             while (trainer.StepsDone < trainer.TotalSteps)
             {
                 step = trainer.Step();
@@ -42,10 +42,12 @@ public sealed class StoriesAdapterStartTests
             double after = stories.Measure(backend).Perplexity;
             double kept = fits.Count == 0 ? 1 : fits.Average(fit => fit.After / fit.Before);
             TestContext.Current.TestOutputHelper?.WriteLine(FormattableString.Invariant(
-                $"| {bits} | {groupSize} | {start} | {basePerplexity:F3} | {before:F3} | {first[(int)start]:F4} | {last:F4} | {after:F3} | {kept:F3} |"));
+                $"| {bits} | {groupSize} | {start} | {basePerplexity:F3} | {before:F3} | {first:F4} | {last:F4} | {after:F3} | {kept:F3} |"));
         }
 
-        Assert.True(first[(int)AdapterStart.Error] < first[(int)AdapterStart.Loftq] && first[(int)AdapterStart.Loftq] < first[(int)AdapterStart.Zero]);
+        // Of a whole text: the loss of one batch is too noisy to rank two good starts.
+        Assert.True(perplexities[(int)AdapterStart.Loftq] < perplexities[(int)AdapterStart.Zero]);
+        Assert.True(perplexities[(int)AdapterStart.Error] < perplexities[(int)AdapterStart.Loftq]);
     }
 
     private static Trainer Trainer(StoriesModel stories, CpuBackend backend)
