@@ -28,6 +28,12 @@ internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions
 
     public long CalibrationTokens { get; init; }
 
+    /// <summary>What distilling the scales did; null where it was not asked for.</summary>
+    public DistillationResult? Distillation { get; init; }
+
+    /// <summary>What the start of each adapter makes up for; empty where none was asked for.</summary>
+    public IReadOnlyList<AdapterStartResult> Adapters { get; init; } = [];
+
     /// <summary>All weights of the model.</summary>
     public long BytesBefore { get; init; }
 
@@ -93,6 +99,16 @@ internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions
             rows.Add(($"perplexity, {variant.Name}", Text(variant.Perplexity!.Value, "F4")));
         }
 
+        if (Distillation is { } distillation)
+        {
+            rows.Add(("held-out divergence", $"{Text(distillation.Before, "F5")} -> {Text(distillation.After, "F5")} at step {distillation.KeptStep} of {distillation.Steps}"));
+        }
+
+        if (Adapters.Count > 0)
+        {
+            rows.Add(("error that adapters leave, of the sums", Text(Adapters.Sum(adapter => adapter.After) / Adapters.Sum(adapter => adapter.Before), "F3")));
+        }
+
         ConsoleTable.Show("Quantisation", [.. rows]);
     }
 
@@ -133,6 +149,17 @@ internal sealed record QuantizationReport(QuantizationMethod Method, GptqOptions
         }).ToArray(),
         format = Format == GptqFormat.V2 ? "gptq_v2" : "gptq",
         calibration = CalibrationFile is null ? null : new { file = CalibrationFile, samples = CalibrationSamples, tokens = CalibrationTokens, precision = Options.CalibrationPrecision.Name() },
+        distillation = Distillation is null ? null : new
+        {
+            divergence_before = Distillation.Before,
+            divergence_after = Distillation.After,
+            kept_step = Distillation.KeptStep,
+            steps = Distillation.Steps,
+            samples = Distillation.Samples,
+            held_out_samples = Distillation.HeldOutSamples,
+            seconds = Distillation.Seconds,
+        },
+        adapters = Adapters.Select(adapter => new { layer = adapter.Layer, error_before = Finite(adapter.Before), error_after = Finite(adapter.After) }).ToArray(),
         bytes_before = BytesBefore,
         bytes_after = BytesAfter,
         seconds = Seconds,

@@ -40,7 +40,8 @@ internal static class QuantizeCommand
         RootCommand command = new("Quantises a model and writes it in the GPTQ layout, with a report of the error per layer.")
         {
             Model, Output, Method, Bits, GroupSize, Symmetric, ActOrder, StaticGroups, Damping, Refine, TargetStrength, AverageBits, Evaluation, Compare, Targets, Calibration, CalibrationSamples, CalibrationLength,
-            Format, BlockwiseCommand.Block, BlockwiseCommand.DoubleQuantization, Threads, Device, PrecisionOption,
+            Format, BlockwiseCommand.Block, BlockwiseCommand.DoubleQuantization, DistillationStage.Steps, AdapterStage.Init, AdapterStage.LoftqIterations, AdapterStage.Rank, AdapterStage.Alpha,
+            Threads, Device, PrecisionOption,
         };
         command.SetAction(Run);
         return command;
@@ -50,7 +51,8 @@ internal static class QuantizeCommand
     {
         string methodName = result.GetValue(Method)!;
         BlockwiseCommand.RequireFit(
-            result, methodName, Bits, GroupSize, Symmetric, ActOrder, StaticGroups, Damping, Refine, TargetStrength, Calibration, CalibrationSamples, CalibrationLength, Format);
+            result, methodName, Bits, GroupSize, Symmetric, ActOrder, StaticGroups, Damping, Refine, TargetStrength, AverageBits, Evaluation, Compare, Calibration, CalibrationSamples, CalibrationLength, Format,
+            DistillationStage.Steps, AdapterStage.Init, AdapterStage.LoftqIterations, AdapterStage.Rank, AdapterStage.Alpha);
         if (methodName == BlockwiseCommand.Method)
         {
             return RunBlockwise(result);
@@ -60,6 +62,8 @@ internal static class QuantizeCommand
         GptqFormat format = ParseFormat(result.GetValue(Format)!);
         GptqOptions options = Options(result, method);
         string output = result.GetValue(Output)!;
+        int distillSteps = DistillationStage.ParseSteps(result);
+        AdapterStartOptions start = AdapterStage.Parse(result, distillSteps);
         CommonOptions.RequireEmpty(output);
         using CpuBackend backend = CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
         Precision precision = result.GetValue(PrecisionOption) ?? backend.PreferredPrecision;
@@ -69,7 +73,8 @@ internal static class QuantizeCommand
         using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!);
         string[] targets = ParseTargets(result.GetValue(Targets)!);
         RequireQuantizable(folder, targets, options.Bits);
-        IReadOnlyList<int[]> calibration = method == QuantizationMethod.Gptq ? ReadCalibration(result, folder) : [];
+        bool calibrates = method == QuantizationMethod.Gptq || distillSteps > 0 || start.NeedsCalibration;
+        IReadOnlyList<int[]> calibration = calibrates ? ReadCalibration(result, folder) : [];
 
         IReadOnlyList<int[]> evaluation = result.GetValue(Evaluation) is { } text ? ReadSamples(text, result, folder) : [];
         double? averageBits = result.GetValue(AverageBits);
@@ -87,12 +92,19 @@ internal static class QuantizeCommand
         long bytesBefore = folder.Model.WeightBytes;
         MixedPrecisionPlan? plan = averageBits is { } average ? Plan(folder.Model, backend, options, calibration, average, targets) : null;
         IReadOnlyList<LayerQuantization> layers = Quantize(folder.Model, backend, method, options, calibration, targets, plan);
+        DistillationResult? distillation = distillSteps > 0
+            ? DistillationStage.Run(folder, backend, calibration, new DistillationOptions { Steps = distillSteps, Precision = options.CalibrationPrecision })
+            : null;
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        variants.Add(new QuantizationVariant(NameOf(method, options), layers) { Seconds = seconds, Bytes = folder.Model.WeightBytes, Perplexity = comparison.Perplexity(folder.Model) });
+        variants.Add(new QuantizationVariant(NameOf(method, options, distillation), layers) { Seconds = seconds, Bytes = folder.Model.WeightBytes, Perplexity = comparison.Perplexity(folder.Model) });
+        IReadOnlyList<AdapterStartResult> adapters = AdapterStage.Run(
+            result, folder, backend, start with { Method = method, Quantization = options }, calibration, target.Temporary);
         QuantizationReport report = new(method, options, format, layers)
         {
             Model = Path.GetFileName(Path.TrimEndingDirectorySeparator(folder.Path)),
-            CalibrationFile = method == QuantizationMethod.Gptq ? Path.GetFileName(result.GetValue(Calibration)) : null,
+            Distillation = distillation,
+            Adapters = adapters,
+            CalibrationFile = calibrates ? Path.GetFileName(result.GetValue(Calibration)) : null,
             CalibrationSamples = calibration.Count,
             CalibrationTokens = calibration.Sum(sample => (long)sample.Length),
             BytesBefore = bytesBefore,
@@ -121,8 +133,11 @@ internal static class QuantizeCommand
         return BlockwiseCommand.Run(result, backend, folder, output, targets);
     }
 
-    private static string NameOf(QuantizationMethod method, GptqOptions options) =>
-        method == QuantizationMethod.RoundToNearest ? "round to nearest" : options.Refinements == Refinements.None ? "GPTQ" : "GPTQ refined";
+    private static string NameOf(QuantizationMethod method, GptqOptions options, DistillationResult? distillation)
+    {
+        string name = method == QuantizationMethod.RoundToNearest ? "round to nearest" : options.Refinements == Refinements.None ? "GPTQ" : "GPTQ refined";
+        return distillation is null ? name : $"{name}, scales distilled";
+    }
 
     /// <summary>Quantising is the processor's work.</summary>
     private static CpuBackend CreateBackend(string device, int threads) => device is "auto" or "cpu"
@@ -201,7 +216,7 @@ internal static class QuantizeCommand
     private static IReadOnlyList<int[]> ReadCalibration(ParseResult result, ModelFolder folder)
     {
         string path = result.GetValue(Calibration)
-            ?? throw new UserErrorException("--method gptq needs --calibration FILE: a JSONL or text file like what the model will see, or token ids; or use --method rtn.");
+            ?? throw new UserErrorException("--method gptq, --distill and --init error need --calibration FILE: a JSONL or text file like what the model will see, or token ids; or use --method rtn without them.");
         IReadOnlyList<int[]> samples = ReadSamples(path, result, folder);
         System.Console.WriteLine($"Calibrating on {samples.Count} samples, {samples.Sum(sample => (long)sample.Length)} tokens of {path}");
         return samples;

@@ -33,7 +33,8 @@ public interface IQLoraLinearKernels
 /// y = x · Wᵀ + bias + (s · dropout(x) · Aᵀ) · Bᵀ.
 /// </summary>
 /// <remarks>
-/// Dettmers et al., arXiv:2305.14314, eq. 5. A quantised weight is frozen and is dequantised inside the product, never as a whole.
+/// Dettmers et al., arXiv:2305.14314, eq. 5. A quantised weight is dequantised inside the product, never as a whole; of it only the scales
+/// may be trained (<see cref="WeightMatrix.Scales"/>).
 /// Dropout acts on the adapter's input only, and only in a pass that records gradients.
 /// </remarks>
 public static class QLoraLinear
@@ -72,7 +73,7 @@ public static class QLoraLinear
             Product(scope, x, weight, bias, down, adapter?.B, y);
         }
 
-        if (scope.Tracks(y, x, bias, weight.Dense, adapter?.A, adapter?.B))
+        if (scope.Tracks(y, x, bias, weight.Dense, weight.Scales, adapter?.A, adapter?.B))
         {
             Node node = scope.Record<Node>(y);
             (node.X, node.Weight, node.Bias, node.Adapter, node.Down, node.Key) = (x, weight, bias, adapter, down, key);
@@ -177,7 +178,7 @@ public static class QLoraLinear
                 backend.LinearBiasBackward(OutputGrad, dBias);
             }
 
-            Tensor? dWeight = scope.GradOf(Weight.Dense);
+            (Tensor? dWeight, Tensor? dScales) = (scope.GradOf(Weight.Dense), scope.GradOf(Weight.Scales));
             (Tensor? da, Tensor? db) = (scope.GradOf(Adapter?.A), scope.GradOf(Adapter?.B));
 
             // What follows is working memory of this node; the gradients above outlive it.
@@ -186,6 +187,11 @@ public static class QLoraLinear
             if (dWeight is not null)
             {
                 backend.MatMul(dy, true, Rows(scope, X), false, 1f, accumulate: true, dWeight, scope.Precision);
+            }
+
+            if (dScales is not null)
+            {
+                backend.ScaleGradient(dy, Rows(scope, X), Weight.Quantized!, dScales, scope.Precision);
             }
 
             if (Adapter is { } lora)

@@ -2,8 +2,8 @@ namespace PureQLora.Core;
 
 /// <summary>
 /// A frozen weight [outDim, inDim] of 2-, 3-, 4- or 8-bit codes: value = scale · (code − zero), with one scale and zero point for each
-/// row and group of inputs; or, of 4-bit codes with a <see cref="CodeBook"/>, value = scale · level(code). Immutable; it never receives
-/// a gradient.
+/// row and group of inputs; or, of 4-bit codes with a <see cref="CodeBook"/>, value = scale · level(code). Codes and zero points never
+/// change and receive no gradient; scales change only while a <see cref="WeightMatrix"/> says that they are trained.
 /// </summary>
 /// <remarks>
 /// Codes of a row are a little-endian bit stream (code k at bit k · bits), padded to whole 32-bit words, so that a row is
@@ -210,6 +210,9 @@ public sealed unsafe class QuantizedMatrix : IDisposable
 
         GC.KeepAlive(this);
     }
+
+    /// <summary>The scales as a tensor on the very memory that products read, so that what is written there counts at once. [outDim, groups]</summary>
+    internal Tensor ViewScales() => new(new Shape(OutDim, Groups), DataType.Float32, _scales);
 
     /// <summary>All values, [outDim, inDim].</summary>
     public float[] Dequantize()

@@ -1,6 +1,9 @@
 namespace PureQLora.Core;
 
-/// <summary>The weight of a linear layer, [outDim, inDim]: dense (any floating type, trainable if float32) or quantised and frozen.</summary>
+/// <summary>
+/// The weight of a linear layer, [outDim, inDim]: dense (any floating type, trainable if float32), or quantised with frozen codes and, if
+/// wanted, trained scales.
+/// </summary>
 public sealed class WeightMatrix
 {
     /// <summary>A dense weight.</summary>
@@ -19,10 +22,12 @@ public sealed class WeightMatrix
 
     /// <summary>A quantised weight.</summary>
     /// <param name="quantized">Codes with scales.</param>
-    public WeightMatrix(QuantizedMatrix quantized)
+    /// <param name="trainScales">Makes the scales a parameter: the optimiser then writes into the matrix itself.</param>
+    public WeightMatrix(QuantizedMatrix quantized, bool trainScales = false)
     {
         ArgumentNullException.ThrowIfNull(quantized);
         Quantized = quantized;
+        Scales = trainScales ? quantized.ViewScales().AsParameter() : null;
         (OutDim, InDim) = (quantized.OutDim, quantized.InDim);
     }
 
@@ -31,6 +36,9 @@ public sealed class WeightMatrix
 
     /// <summary>The quantised values, or null.</summary>
     public QuantizedMatrix? Quantized { get; }
+
+    /// <summary>Scales of a quantised weight as a parameter, [outDim, groups]; null where they are frozen.</summary>
+    public Tensor? Scales { get; }
 
     /// <summary>Output features.</summary>
     public int OutDim { get; }

@@ -71,6 +71,25 @@ public sealed class LinearLayer
         Bias = Bias is null ? null : Tensor.From(Bias.ToArray(), Bias.Shape).AsParameter();
     }
 
+    /// <summary>Makes the scales of a quantised weight a parameter, until <see cref="FreezeScales"/>; codes and zero points stay.</summary>
+    /// <returns>[outDim, groups], on the weight's own memory.</returns>
+    /// <exception cref="InvalidOperationException">The weight is dense.</exception>
+    public Tensor MakeScalesTrainable()
+    {
+        QuantizedMatrix quantized = Weight.Quantized ?? throw new InvalidOperationException($"{Name} is not quantised and has no scales.");
+        Weight = new WeightMatrix(quantized, trainScales: true);
+        return Weight.Scales!;
+    }
+
+    /// <summary>Ends the training of the scales; they keep their values.</summary>
+    public void FreezeScales()
+    {
+        if (Weight is { Scales: not null, Quantized: { } quantized })
+        {
+            Weight = new WeightMatrix(quantized);
+        }
+    }
+
     /// <summary>Takes weight, bias and adapter into a backend's memory.</summary>
     internal void MoveTo(IBackend backend)
     {

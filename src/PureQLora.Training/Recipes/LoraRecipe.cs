@@ -22,6 +22,12 @@ public sealed record LoraRecipe
     /// <summary>Scale alpha/√rank instead of alpha/rank.</summary>
     public bool RankStabilized { get; init; }
 
+    /// <summary>What the adapters start from; other than zero, they make up for what quantising lost.</summary>
+    public AdapterStart Init { get; init; }
+
+    /// <summary>Times that LoftQ quantises and approximates in turn; PEFT's <c>loftq_iter</c>.</summary>
+    public int LoftqIterations { get; init; } = 1;
+
     /// <summary>Ranks of modules whose name ends with a pattern.</summary>
     public IReadOnlyDictionary<string, int>? RankPattern { get; init; }
 
@@ -37,6 +43,11 @@ public sealed record LoraRecipe
         if (Dropout is not (>= 0 and < 1))
         {
             throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"lora.dropout is {Dropout}, allowed 0 to below 1; 0 and 0.05 are usual."));
+        }
+
+        if (LoftqIterations is < 1 or > AdapterStartOptions.MostIterations)
+        {
+            throw new UserErrorException($"lora.loftqIterations is {LoftqIterations}, allowed 1–{AdapterStartOptions.MostIterations}; 1 leaves the codes as they are, 5 is usual for more.");
         }
 
         foreach ((string pattern, int rank) in RankPattern ?? new Dictionary<string, int>())

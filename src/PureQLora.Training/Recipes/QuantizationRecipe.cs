@@ -39,6 +39,9 @@ public sealed record QuantizationRecipe
     /// <summary><c>none</c>, <c>all</c>, or some of <c>order,search,sequential,target,descent</c>; GPTQ alone has them.</summary>
     public string Refine { get; init; } = "none";
 
+    /// <summary>Steps in which the group scales are distilled end to end after quantising; 0: none.</summary>
+    public int DistillSteps { get; init; }
+
     /// <summary>Short names of the layers; null: all linear layers of the blocks.</summary>
     public IReadOnlyList<string>? Targets { get; init; }
 
@@ -73,9 +76,14 @@ public sealed record QuantizationRecipe
             throw new UserErrorException($"quantization.bits is {Bits}, allowed with quantization.method nf4 is 4; leave it out, or take gptq.");
         }
 
-        if (Method == QuantizationMethod.Gptq && CalibrationSamples < 1)
+        if ((Method == QuantizationMethod.Gptq || DistillSteps > 0) && CalibrationSamples < 1)
         {
             throw new UserErrorException($"quantization.calibrationSamples is {CalibrationSamples}, allowed 1 or more; 128 is usual.");
+        }
+
+        if (DistillSteps is < 0 or > DistillationOptions.MostSteps)
+        {
+            throw new UserErrorException($"quantization.distillSteps is {DistillSteps}, allowed 0 (off) to {DistillationOptions.MostSteps}; 200 is usual.");
         }
 
         if (CalibrationLength < 1)

@@ -1,4 +1,5 @@
 using PureQLora.Core;
+using PureQLora.Models;
 
 namespace PureQLora.Training;
 
@@ -54,6 +55,37 @@ public sealed record Recipe
         if (Quantization.Enabled)
         {
             Quantization.Validate();
+        }
+
+        ValidateStart();
+    }
+
+    /// <summary>How adapters are started on the base that this recipe quantises.</summary>
+    internal AdapterStartOptions StartOptions() => new()
+    {
+        Start = Lora.Init,
+        LoftqIterations = Lora.LoftqIterations,
+        Method = Quantization.Method,
+        Quantization = Quantization.ToOptions() with { CalibrationPrecision = Training.Precision ?? Precision.Float32 },
+        Seed = Training.Seed,
+    };
+
+    private void ValidateStart()
+    {
+        if (Lora.Init == AdapterStart.Zero)
+        {
+            return;
+        }
+
+        if (!Quantization.Enabled || Model.Adapter is not null)
+        {
+            throw new UserErrorException(
+                $"lora.init is {Lora.Init.Name()}, but {(Model.Adapter is null ? "quantization.enabled is false" : "model.adapter names an adapter to start from")}; use zero, or let this run quantise the base.");
+        }
+
+        if (Quantization.DistillSteps > 0 && StartOptions().Requantizes)
+        {
+            throw new UserErrorException($"lora.loftqIterations is {Lora.LoftqIterations}, which quantises again and would undo quantization.distillSteps; use 1, or distil no scales.");
         }
     }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using PureQLora.Core;
@@ -11,10 +12,13 @@ namespace PureQLora.Training;
 /// </summary>
 /// <param name="folder">The run's files.</param>
 /// <param name="recipe">How.</param>
+/// <param name="lora">The adapters' settings.</param>
+/// <param name="start">What the adapters start from.</param>
 /// <param name="precision">Of the products of the calibration.</param>
 /// <param name="backend">Runs the calibration.</param>
 /// <param name="observer">Told of the progress.</param>
-internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe recipe, Precision precision, IBackend backend, IRunObserver observer)
+internal sealed class BaseQuantization(
+    RunFolder folder, QuantizationRecipe recipe, LoraConfig lora, AdapterStartOptions start, Precision precision, IBackend backend, IRunObserver observer)
 {
     private const string ReportFile = "quantization_report.json";
 
@@ -47,6 +51,16 @@ internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe reci
         else if (!Directory.Exists(folder.Quantized))
         {
             IReadOnlyList<LayerQuantization> layers = Quantize(source.Model, calibration, cancellationToken);
+            if (recipe.DistillSteps > 0)
+            {
+                Distil(source, calibration, cancellationToken);
+            }
+
+            if (start.Start != AdapterStart.Zero)
+            {
+                StartAdapters(source, calibration, cancellationToken);
+            }
+
             if (PaddingWarning(source.Model) is { } warning)
             {
                 observer.Report("note", warning);
@@ -110,6 +124,42 @@ internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe reci
                 new DirectProgress<LayerQuantization>(layer => progress(++done, layer.Layer)),
                 cancellationToken: cancellationToken);
         });
+    }
+
+    private void Distil(ModelFolder source, IReadOnlyList<int[]> calibration, CancellationToken cancellationToken)
+    {
+        using ModelFolder teacher = ModelFolder.Open(source.Path);
+        DistillationOptions options = new() { Steps = recipe.DistillSteps, Precision = precision };
+        DistillationResult result = observer.Track("distilling", options.Steps, progress => ScaleDistillation.Run(
+            source.Model,
+            teacher.Model,
+            backend,
+            calibration,
+            options,
+            new DirectProgress<DistillationStep>(step => progress(step.Step, string.Create(CultureInfo.InvariantCulture, $"divergence {step.Divergence:F4}"))),
+            cancellationToken));
+        observer.Report("distilled", string.Create(
+            CultureInfo.InvariantCulture,
+            $"held-out divergence from full precision {result.Before:F4} → {result.After:F4} at step {result.KeptStep} of {result.Steps}"));
+    }
+
+    /// <summary>Stores the adapters before the base, whose presence tells a resumed run that both are there.</summary>
+    private void StartAdapters(ModelFolder source, IReadOnlyList<int[]> calibration, CancellationToken cancellationToken)
+    {
+        using ModelFolder full = ModelFolder.Open(source.Path);
+        int total = source.Model.Linears.Count(layer => layer.Weight.Quantized is not null && lora.Targets(layer.Name));
+        IReadOnlyList<AdapterStartResult> results = observer.Track("starting adapters", total, progress =>
+        {
+            int done = 0;
+            return AdapterInitialization.Inject(
+                source.Model, full.Model, backend, lora, start, calibration,
+                new DirectProgress<AdapterStartResult>(layer => progress(++done, layer.Layer)), cancellationToken);
+        });
+        observer.Report("adapters start", string.Create(
+            CultureInfo.InvariantCulture,
+            $"{start.Start.Name()}, {100 * (1 - (results.Sum(result => result.After) / results.Sum(result => result.Before))):F1} % of the quantised layers' error made up for"));
+        RunFolder.WriteWhole(folder.AdapterStart, temporary => PeftCheckpoint.Write(temporary, LoraInjection.Extract(source.Model, lora)));
+        LoraInjection.Remove(source.Model);
     }
 
     private void Store(ModelFolder source, IReadOnlyList<LayerQuantization> layers)

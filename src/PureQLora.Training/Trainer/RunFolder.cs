@@ -29,6 +29,9 @@ public sealed class RunFolder
     /// <summary><c>adapter</c>: the result, in PEFT's layout.</summary>
     public string Adapter => File("adapter");
 
+    /// <summary><c>adapter-start</c>: what the adapters are before the first step, where they start from the base's error.</summary>
+    public string AdapterStart => File("adapter-start");
+
     /// <summary><c>metrics.jsonl</c>: one line a step.</summary>
     public string Metrics => File("metrics.jsonl");
 

@@ -55,6 +55,7 @@ public sealed class TrainingRun(
             folder.Store(_recipe);
             opened = OpenBase();
             RequireKernels(opened.Model);
+            RequireDenseForStart(opened.Model);
             RunData data = RunData.Load(_recipe, opened.Tokenizer, (backend as CpuBackend)?.Threads ?? threads);
             ReportData(opened, data);
             return (opened, data, backend is IDeviceBackend device ? RunMemory.Plan(device, _recipe, opened, data, _observer) : null);
@@ -93,7 +94,8 @@ public sealed class TrainingRun(
             if (_recipe.Quantization.Enabled && name == FullPrecision)
             {
                 opened = OnHost(opened);
-                BaseQuantization quantization = new(folder, _recipe.Quantization, _recipe.Training.Precision!.Value, processor ?? backend, _observer);
+                BaseQuantization quantization = new(
+                    folder, _recipe.Quantization, Adapters(), _recipe.StartOptions(), _recipe.Training.Precision!.Value, processor ?? backend, _observer);
                 opened = quantization.Run(opened, data.Calibration(_recipe.Quantization.CalibrationSamples, _recipe.Quantization.CalibrationLength), cancellationToken);
                 name = quantization.StageName;
                 stages.Add(evaluation.Measure(name, opened.Model, opened.Model.WeightBytes, cancellationToken));
@@ -167,9 +169,28 @@ public sealed class TrainingRun(
             return new AdapterWeights(model, LoraInjection.Load(model, start, trainable: true, _recipe.Lora.Dropout));
         }
 
-        LoraConfig config = _recipe.Lora.ToConfig() with { BaseModel = _recipe.Model.Path };
-        LoraInjection.Inject(model, config, _recipe.Training.Seed);
+        LoraConfig config = Adapters();
+        if (_recipe.Lora.Init == AdapterStart.Zero)
+        {
+            LoraInjection.Inject(model, config, _recipe.Training.Seed);
+        }
+        else
+        {
+            LoraInjection.Load(model, folder.AdapterStart, trainable: true, _recipe.Lora.Dropout);
+        }
+
         return new AdapterWeights(model, config);
+    }
+
+    private LoraConfig Adapters() => _recipe.Lora.ToConfig() with { BaseModel = _recipe.Model.Path };
+
+    private void RequireDenseForStart(LlamaModel model)
+    {
+        if (_recipe.Lora.Init != AdapterStart.Zero && model.Linears.Any(layer => layer.Weight.Quantized is not null))
+        {
+            throw new UserErrorException(
+                $"lora.init is {_recipe.Lora.Init.Name()}, but the base {_recipe.Model.Path} is quantised already and what that lost is not known; use zero, name the model in full precision, or start from an adapter that tools/Quantize made with it (model.adapter).");
+        }
     }
 
     private RunSummary Train(LlamaModel model, AdapterWeights weights, RunData data, RunMemory? memory, CancellationToken cancellationToken)

@@ -155,7 +155,7 @@ public sealed class QuantizeTests : IDisposable
         Tool.Quantize(["--model", model, "--output", _temporary["out"], "--calibration", ids, "--group-size", "16", .. options.Split(' ')]).ShouldSucceed();
         using ModelFolder written = ModelFolder.Open(_temporary["out"]);
         Assert.All(written.Model.Linears, layer => Assert.Equal(bits, layer.Weight.Quantized!.Bits));
-        Assert.Equal(options.Contains("--act-order", StringComparison.Ordinal), written.Checkpoint.Config.Quantization!.DescendingActivations);
+        Assert.Equal(options.Contains("--act-order", StringComparison.Ordinal), ((GptqConfig)written.Checkpoint.Config.Quantization!).DescendingActivations);
 
         // The same in this process: what the file holds is what was optimised, bit for bit.
         using ModelFolder again = ModelFolder.Open(model);
@@ -184,8 +184,9 @@ public sealed class QuantizeTests : IDisposable
         }
 
         Assert.InRange((double)bits / weights, 3, 3.8);
-        Assert.NotEmpty(written.Checkpoint.Config.Quantization!.Dynamic);
-        Assert.False(written.Checkpoint.Config.Quantization.DescendingActivations);
+        GptqConfig settings = (GptqConfig)written.Checkpoint.Config.Quantization!;
+        Assert.NotEmpty(settings.Dynamic);
+        Assert.False(settings.DescendingActivations);
         using JsonDocument report = JsonDocument.Parse(File.ReadAllText(Path.Combine(_temporary["out"], "quantization_report.json")));
         Assert.Equal((double)bits / weights, report.RootElement.GetProperty("mixed_precision").GetProperty("average_bits").GetDouble(), 1e-9);
         Assert.Equal(
@@ -197,6 +198,59 @@ public sealed class QuantizeTests : IDisposable
         Assert.Contains("GPTQ refined", page, StringComparison.Ordinal);
         Assert.DoesNotContain("<script", page, StringComparison.Ordinal);
         Assert.StartsWith("<svg", File.ReadAllText(Path.Combine(_temporary["out"], "mixed_precision.svg")), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("gptq")]
+    [InlineData("rtn")]
+    public void Distill_GivenSteps_ShouldKeepTheCodesAndReportTheDivergence(string method)
+    {
+        string model = SmallModel.Write(_temporary["model"]);
+        string ids = _temporary.Write("ids.json", JsonSerializer.Serialize(Enumerable.Range(0, 8).Select(i => Enumerable.Range(0, 40).Select(j => ((i * 131) + (j * 17)) % 639))));
+        string[] options = ["--model", model, "--method", method, "--bits", "2", "--group-size", "32", "--calibration", ids];
+        Tool.Quantize([.. options, "--output", _temporary["plain"]]).ShouldSucceed();
+
+        ToolResult result = Tool.Quantize([.. options, "--output", _temporary["out"], "--distill", "6"]).ShouldSucceed();
+
+        Assert.Contains("held-out divergence", result.Output, StringComparison.Ordinal);
+        using JsonDocument report = JsonDocument.Parse(File.ReadAllText(Path.Combine(_temporary["out"], "quantization_report.json")));
+        JsonElement distillation = report.RootElement.GetProperty("distillation");
+        Assert.InRange(distillation.GetProperty("divergence_after").GetDouble(), 0, 0.999 * distillation.GetProperty("divergence_before").GetDouble());
+        using ModelFolder plain = ModelFolder.Open(_temporary["plain"]);
+        using ModelFolder distilled = ModelFolder.Open(_temporary["out"]);
+        foreach ((LinearLayer before, LinearLayer after) in plain.Model.Linears.Zip(distilled.Model.Linears))
+        {
+            int[] words = new int[before.Weight.OutDim * before.Weight.InDim / 16];
+            int[] wordsAfter = new int[words.Length];
+            before.Weight.Quantized!.CopyWords(words);
+            after.Weight.Quantized!.CopyWords(wordsAfter);
+            Assert.Equal(words, wordsAfter);
+            Assert.NotEqual(before.Weight.Quantized.Dequantize(), after.Weight.Quantized.Dequantize());
+        }
+    }
+
+    [Theory]
+    [InlineData("--init error", "all")]
+    [InlineData("--init loftq --loftq-iterations 3 --rank 3 --alpha 3", "q_proj,down_proj")]
+    [InlineData("--init loftq --method rtn", "all")]
+    public void Init_GivenAStart_ShouldWriteAnAdapterThatLoadsAndComesNearer(string options, string targets)
+    {
+        string model = SmallModel.Write(_temporary["model"]);
+        string ids = _temporary.Write("ids.json", "[[1, 5, 9, 400, 33, 7, 21, 8, 9, 10, 55, 60, 61], [1, 80, 90, 100, 3, 4]]");
+        Tool.Quantize(["--model", model, "--output", _temporary["out"], "--bits", "2", "--group-size", "32", "--calibration", ids, "--targets", targets, .. options.Split(' ')]).ShouldSucceed();
+        using ModelFolder full = ModelFolder.Open(model);
+        using ModelFolder written = ModelFolder.Open(_temporary["out"], Path.Combine(_temporary["out"], "adapter"));
+        foreach ((LinearLayer original, LinearLayer layer) in full.Model.Linears.Zip(written.Model.Linears))
+        {
+            Assert.Equal(layer.Weight.Quantized is not null, layer.Adapter is not null);
+            if (layer.Adapter is not null)
+            {
+                float[] weights = original.Weight.Dense!.ToArray();
+                Assert.True(Distance(LoraMerge.MergedWeight(layer), weights) < Distance(layer.Weight.Quantized!.Dequantize(), weights));
+            }
+        }
+
+        static double Distance(float[] a, float[] b) => a.Zip(b, (x, y) => (double)(x - y) * (x - y)).Sum();
     }
 
     [Fact]
@@ -228,6 +282,14 @@ public sealed class QuantizeTests : IDisposable
     [InlineData("--calibration ids.json --calibration-samples 0", "0 samples")]
     [InlineData("--calibration ids.json --calibration-length 1", "1 tokens")]
     [InlineData("--calibration ids.json --calibration-length 100000", "256 positions")]
+    [InlineData("--method rtn --distill 5", "--calibration")]
+    [InlineData("--calibration ids.json --distill 0", "allowed 1")]
+    [InlineData("--method rtn --init error", "--calibration")]
+    [InlineData("--method rtn --init pissa", "zero, loftq and error")]
+    [InlineData("--method rtn --init loftq --rank 0", "lora.rank")]
+    [InlineData("--method rtn --init loftq --loftq-iterations 0", "0 times")]
+    [InlineData("--calibration ids.json --init loftq --loftq-iterations 2 --distill 5", "undo")]
+    [InlineData("--calibration ids.json --distill 5", "at least 2")]
     [InlineData("--calibration absent.jsonl", "absent.jsonl")]
     [InlineData("--calibration empty.jsonl", "no record")]
     [InlineData("--calibration empty.txt", "no text")]

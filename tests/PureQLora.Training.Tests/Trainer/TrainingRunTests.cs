@@ -75,6 +75,80 @@ public sealed class TrainingRunTests : IDisposable
     }
 
     [Fact]
+    public void Resume_GivenStopWhileDistilling_ShouldEndWithTheSameBytes()
+    {
+        Recipe recipe = _tiny.Recipe();
+        recipe = recipe with { Quantization = recipe.Quantization with { Bits = 2, DistillSteps = 6 } };
+        _ = _tiny.Run("whole", recipe);
+        using CancellationTokenSource stop = new();
+
+        Assert.Throws<RunInterruptedException>(() => _tiny.Run("stopped", recipe, 1, new StoppingObserver("distilling", 4, stop), stop.Token));
+        Assert.False(Directory.Exists(Path.Combine(_tiny["stopped"], "quantized")));
+        _ = _tiny.Resume("stopped", threads: 2);
+
+        Assert.Equal(_tiny.AdapterBytes("whole"), _tiny.AdapterBytes("stopped"));
+        _ = _tiny.Run("plain", recipe with { Quantization = recipe.Quantization with { DistillSteps = 0 } });
+        Assert.NotEqual(_tiny.AdapterBytes("whole"), _tiny.AdapterBytes("plain"));
+    }
+
+    [Theory]
+    [InlineData(AdapterStart.Error, 1, "starting adapters")]
+    [InlineData(AdapterStart.Loftq, 3, "training")]
+    public void Resume_GivenAdaptersThatKnowTheirBase_ShouldEndWithTheSameBytes(AdapterStart start, int iterations, string stopIn)
+    {
+        Recipe recipe = _tiny.Recipe();
+        recipe = recipe with
+        {
+            Quantization = recipe.Quantization with { Bits = 2 },
+            Lora = recipe.Lora with { Init = start, LoftqIterations = iterations, RankStabilized = true },
+        };
+        RunSummary whole = _tiny.Run("whole", recipe);
+        using CancellationTokenSource stop = new();
+
+        Assert.Throws<RunInterruptedException>(() => _tiny.Run("stopped", recipe, 1, new StoppingObserver(stopIn, 3, stop), stop.Token));
+        RunSummary resumed = _tiny.Resume("stopped", threads: 2);
+
+        Assert.Equal(_tiny.AdapterBytes("whole"), _tiny.AdapterBytes("stopped"));
+        Assert.Equal(whole.Steps.Select(step => step.Loss), resumed.Steps.Select(step => step.Loss));
+
+        // What training began from is the stored base with the stored adapters, and it is nearer to the model in full precision.
+        using ModelFolder full = ModelFolder.Open(_tiny.Model);
+        using ModelFolder began = ModelFolder.Open(Path.Combine(_tiny["whole"], "quantized"), Path.Combine(_tiny["whole"], "adapter-start"));
+        foreach ((LinearLayer original, LinearLayer layer) in full.Model.Linears.Zip(began.Model.Linears))
+        {
+            float[] weights = original.Weight.Dense!.ToArray();
+            Assert.True(Distance(LoraMerge.MergedWeight(layer), weights) < Distance(layer.Weight.Quantized!.Dequantize(), weights));
+        }
+
+        static double Distance(float[] a, float[] b) => a.Zip(b, (x, y) => (double)(x - y) * (x - y)).Sum();
+    }
+
+    [Theory]
+    [InlineData(false, null, 0, "quantization.enabled")]
+    [InlineData(true, "somewhere", 0, "model.adapter")]
+    [InlineData(true, null, 5, "quantization.distillSteps")]
+    public void Run_GivenAStartThatCannotBe_ShouldSayWhy(bool quantizes, string? adapter, int distillSteps, string word)
+    {
+        Recipe recipe = _tiny.Recipe();
+        recipe = recipe with
+        {
+            Model = recipe.Model with { Adapter = adapter },
+            Quantization = recipe.Quantization with { Enabled = quantizes, DistillSteps = distillSteps },
+            Lora = recipe.Lora with { Init = AdapterStart.Loftq, LoftqIterations = 2 },
+        };
+        Assert.Contains(word, Assert.Throws<UserErrorException>(() => _tiny.Run("run", recipe)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Run_GivenAStartOnAQuantisedBase_ShouldSayThatItsErrorIsNotKnown()
+    {
+        _ = _tiny.Run("first", _tiny.Recipe());
+        Recipe recipe = _tiny.Recipe();
+        recipe = recipe with { Model = recipe.Model with { Path = Path.Combine(_tiny["first"], "quantized") }, Lora = recipe.Lora with { Init = AdapterStart.Error } };
+        Assert.Contains("quantised already", Assert.Throws<UserErrorException>(() => _tiny.Run("run", recipe)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Resume_GivenLayersThatFillNoWholeWords_ShouldEndWithTheSameBytes()
     {
         using TinyRun odd = new(intermediate: 44);

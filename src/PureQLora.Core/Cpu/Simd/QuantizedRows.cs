@@ -17,12 +17,23 @@ internal readonly unsafe struct QuantizedRows
     private readonly int _bits;
     private readonly int _groupSize;
     private readonly int _groups;
+    private readonly long _scaleStride;
     private readonly CpuTier _tier;
 
     public QuantizedRows(QuantizedMatrix matrix, CpuTier tier)
+        : this(matrix, tier, matrix.Scales, matrix.Groups)
+    {
+    }
+
+    /// <param name="matrix">Must stay reachable.</param>
+    /// <param name="tier">Instructions to use.</param>
+    /// <param name="scales">In place of the matrix's own: with ones, values are code − zero.</param>
+    /// <param name="scaleStride">Distance of the scales of two rows; 0 where all rows share theirs.</param>
+    public QuantizedRows(QuantizedMatrix matrix, CpuTier tier, float* scales, long scaleStride)
     {
         _codes = matrix.Codes;
-        _scales = matrix.Scales;
+        _scales = scales;
+        _scaleStride = scaleStride;
         _zeros = matrix.Zeros;
         _groupIndex = matrix.GroupIndexPointer;
         _levels = matrix.Levels;
@@ -41,7 +52,7 @@ internal readonly unsafe struct QuantizedRows
         MatrixSource.Prefetch(_codes + (row * _rowBytes) + ((long)start * _bits / 8), (long)count * _bits / 8);
         long first = (row * _groups) + (start / _groupSize);
         long groups = ((start + count - 1) / _groupSize) - (start / _groupSize) + 1;
-        MatrixSource.Prefetch((byte*)(_scales + first), groups * sizeof(float));
+        MatrixSource.Prefetch((byte*)(_scales + (row * _scaleStride) + (start / _groupSize)), groups * sizeof(float));
         MatrixSource.Prefetch(_zeros + first, groups);
     }
 
@@ -49,7 +60,7 @@ internal readonly unsafe struct QuantizedRows
     public void Dequantize(long row, int start, int count, float* target)
     {
         byte* codes = _codes + (row * _rowBytes);
-        float* scales = _scales + (row * _groups);
+        float* scales = _scales + (row * _scaleStride);
         byte* zeros = _zeros + (row * _groups);
         int end = start + count;
         if (_groupIndex is not null)
