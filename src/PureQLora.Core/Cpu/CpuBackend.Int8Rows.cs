@@ -44,8 +44,7 @@ public sealed unsafe partial class CpuBackend
         Int8ArrangeBody arrange = new(problem, rows, (byte*)x.Floats);
         _pool.For(Int8Passes(problem.M), 1, ref arrange);
         long tiles = (problem.N + Int8Tiles.Rows - 1) / Int8Tiles.Rows;
-        long most = Math.Max(1, PackedItemBytes / (Int8Tiles.Rows * rows.RowBytes));
-        long grain = Math.Clamp(tiles / (PackedItemsPerThread * (long)_pool.Threads), 1, most);
+        long grain = Math.Max(1, PackedGrain(problem.N, rows.RowBytes) * PackedQuad / Int8Tiles.Rows);
         Int8TileBody body = new(problem, rows, (byte*)x.Floats, grain * _pool.Threads);
         _pool.For(tiles, grain, ref body);
     }
