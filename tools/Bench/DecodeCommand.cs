@@ -77,6 +77,9 @@ internal static class DecodeCommand
         }
     }
 
-    private static void Print(int batch, double steps, Contestant contestant, string note) => Report.Line(FormattableString.Invariant(
-        $"batch {batch,3} {contestant.Name,-28}{batch * steps / contestant.Best,8:F1} tok/s best{batch * steps / contestant.Median,8:F1} median{note}"));
+    private static void Print(int batch, double steps, Contestant contestant, string note)
+    {
+        (double best, double median) = (batch * steps / contestant.Best, batch * steps / contestant.Median);
+        Report.Line($"batch {batch,3} {contestant.Name,-28}{best,8:F1} tok/s best{median,8:F1} median{note}");
+    }
 }

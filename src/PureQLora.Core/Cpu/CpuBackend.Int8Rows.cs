@@ -43,10 +43,10 @@ public sealed unsafe partial class CpuBackend
         using Scratch x = Scratch.Rent((problem.M * rows.Blocks * new Int8Layout(Int8Codes.Bits(rows), rows.Parts, 1).BlockBytes / sizeof(float)) + 1);
         Int8ArrangeBody arrange = new(problem, rows, (byte*)x.Floats);
         _pool.For(Int8Passes(problem.M), 1, ref arrange);
-        Int8TileBody body = new(problem, rows, (byte*)x.Floats);
         long tiles = (problem.N + Int8Tiles.Rows - 1) / Int8Tiles.Rows;
-        long most = Math.Max(1, PackedItemBytes / (Int8Tiles.Rows * rows.RowBytes));
-        _pool.For(tiles, Math.Clamp(tiles / (PackedItemsPerThread * (long)_pool.Threads), 1, most), ref body);
+        long grain = Math.Max(1, PackedGrain(problem.N, rows.RowBytes) * PackedQuad / Int8Tiles.Rows);
+        Int8TileBody body = new(problem, rows, (byte*)x.Floats, grain * _pool.Threads);
+        _pool.For(tiles, grain, ref body);
     }
 
     /// <summary>Runs of the kernel for a tile of the weight, each for about as many rows of x.</summary>
@@ -85,8 +85,12 @@ public sealed unsafe partial class CpuBackend
         }
     }
 
-    /// <summary>One item is some tiles of weight rows. A tile that would reach beyond the last row begins before it, and stores only what no other does.</summary>
-    private readonly struct Int8TileBody(GemmProblem problem, PackedRows rows, byte* x) : IParallelRange
+    /// <summary>
+    /// One item is some tiles of weight rows. A tile that would reach beyond the last row begins before it, and stores only what no other does.
+    /// The beginning of an item costs 8 µs where memory is asked for it only then (Zen 5), so its end asks for the item that the thread will
+    /// come to next if all threads keep pace; <paramref name="round"/> is the number of tiles from one to the other.
+    /// </summary>
+    private readonly struct Int8TileBody(GemmProblem problem, PackedRows rows, byte* x, long round) : IParallelRange
     {
         private readonly GemmProblem _problem = problem;
         private readonly PackedRows _rows = rows;
@@ -100,11 +104,15 @@ public sealed unsafe partial class CpuBackend
             using Scratch factors = Scratch.Rent(Int8Factors.BufferLength(_rows));
             using Scratch sums = Scratch.Rent(_problem.M * Int8Tiles.Rows);
             Int8TileArguments arguments = new() { Panel = (byte*)panel.Floats };
-            Int8Codes.Prefetch(_rows, FirstRow(start));
+            if (start < round)
+            {
+                Int8Codes.Prefetch(_rows, FirstRow(start));
+            }
+
             for (long tile = start; tile < end; tile++)
             {
                 long row = FirstRow(tile);
-                long next = tile + 1 < end ? FirstRow(tile + 1) : row;
+                long next = FirstRow(tile + 1 < end ? tile + 1 : start + round);
                 Int8Codes.Locate(_rows, row, next, (byte*)spread.Floats, &arguments);
                 float* arranged = Int8Factors.Arrange(_rows, row, factors.Floats);
                 new Span<float>(sums.Floats, (int)(_problem.M * Int8Tiles.Rows)).Clear();

@@ -9,6 +9,9 @@ public enum Precision
     /// <summary>Operands rounded to <see cref="BFloat16"/> first.</summary>
     BFloat16,
 
-    /// <summary>Activations rounded to 8-bit integers, for products with quantised weights while decoding; never for training.</summary>
+    /// <summary>
+    /// Activations rounded to 8-bit integers, for products with quantised weights while decoding; never for training. Weights in bfloat16 are
+    /// multiplied as <see cref="BFloat16"/> does where the processor has instructions for that.
+    /// </summary>
     Int8,
 }

@@ -31,14 +31,15 @@ internal static unsafe class Int8Rounding
             x = padded;
         }
 
-        Vector256<float> highest = default;
+        // Bits of floats without their sign are in the order of the floats, and those of NaN are above all.
+        Vector256<int> highest = default;
         for (int i = 0; i < PackedRows.Block; i += 8)
         {
-            highest = Vector256.Max(highest, Vector256.Abs(Vector256.Load(x + i)));
+            highest = Vector256.Max(highest, Vector256.Abs(Vector256.Load(x + i)).AsInt32());
         }
 
-        Vector128<float> half = Vector128.Max(highest.GetLower(), highest.GetUpper());
-        float maximum = MathF.Max(MathF.Max(half[0], half[1]), MathF.Max(half[2], half[3]));
+        Vector128<int> half = Vector128.Max(highest.GetLower(), highest.GetUpper());
+        float maximum = BitConverter.Int32BitsToSingle(Math.Max(Math.Max(half[0], half[1]), Math.Max(half[2], half[3])));
 
         // A step of zero or of NaN makes the product zero or NaN whatever the integers are.
         float step = maximum / Highest;
