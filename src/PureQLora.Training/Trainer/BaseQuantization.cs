@@ -7,8 +7,8 @@ using PureQLora.Models;
 namespace PureQLora.Training;
 
 /// <summary>
-/// Quantises the base of a run and stores it in the run's folder, in the layout of GPTQ or, of NF4, of bitsandbytes. The run then goes on with what was read back
-/// from there, so that a resumed run trains on the very same codes.
+/// Quantises the base of a run and stores it in the run's folder, in the layout of GPTQ or, of NF4, of bitsandbytes. The run then goes on
+/// with what was read back from there, so that a resumed run trains on the very same codes.
 /// </summary>
 /// <param name="folder">The run's files.</param>
 /// <param name="recipe">How.</param>
