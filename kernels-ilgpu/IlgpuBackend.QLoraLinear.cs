@@ -14,6 +14,11 @@ public sealed partial class IlgpuBackend : IWeightMatMulKernels, IQLoraLinearKer
         {
             Multiply(x, false, dense, transposeWeight, 1f, accumulate, y, precision);
         }
+        else if (transposeWeight && IsFewRows(x))
+        {
+            CheckPrecision(precision);
+            FewRowsProduct(x, weight.Quantized!, null, null, accumulate, y);
+        }
         else if (precision == Precision.Float32)
         {
             Multiply(x, false, Dequantized(weight.Quantized!), transposeWeight, 1f, accumulate, y, precision);
@@ -28,7 +33,15 @@ public sealed partial class IlgpuBackend : IWeightMatMulKernels, IQLoraLinearKer
     /// <inheritdoc/>
     public void QLoraProduct(Tensor x, WeightMatrix weight, bool transpose, Tensor low, Tensor factor, bool accumulate, Tensor y, Precision precision)
     {
+        ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(weight);
+        if (weight.Quantized is { } codes && transpose && IsFewRows(x))
+        {
+            CheckPrecision(precision);
+            FewRowsProduct(x, codes, low, factor, accumulate, y);
+            return;
+        }
+
         if (weight.Quantized is { } quantized && precision != Precision.Float32)
         {
             CheckPrecision(precision);
@@ -102,6 +115,9 @@ public sealed partial class IlgpuBackend : IWeightMatMulKernels, IQLoraLinearKer
         (_, true) => QLoraLinearKernels.Forward8,
         (_, false) => QLoraLinearKernels.InputGradient8,
     };
+
+    /// <summary>Whether every weight would serve so few rows that reading it is all that counts.</summary>
+    private static bool IsFewRows(Tensor x) => x.Shape.Rows is > 0 and <= FewRows.Most;
 
     private static int Tiles(int extent) => (extent + GemmTile.Size - 1) / GemmTile.Size;
 

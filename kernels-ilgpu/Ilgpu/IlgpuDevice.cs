@@ -9,15 +9,20 @@ namespace PureQLora.Kernels;
 /// <summary>A device of ILGPU: an NVIDIA GPU, or the CPU that stands in for one in tests. One stream, one thread.</summary>
 public sealed class IlgpuDevice : Device
 {
+    /// <summary>What may be on its way to the device.</summary>
+    private const int UploadBytes = 16 << 20;
+
     private readonly Context _context;
     private readonly Accelerator _accelerator;
     private readonly AcceleratorStream _stream;
     private readonly Dictionary<Kernel, Delegate> _launchers = [];
+    private readonly UploadRing _uploads;
 
     private IlgpuDevice(Context context, Accelerator accelerator)
     {
         (_context, _accelerator) = (context, accelerator);
         _stream = accelerator.CreateStream();
+        _uploads = new UploadRing(this, UploadBytes);
     }
 
     /// <inheritdoc/>
@@ -71,7 +76,7 @@ public sealed class IlgpuDevice : Device
     }
 
     /// <inheritdoc/>
-    public override DeviceMemory Allocate(long byteLength) => new IlgpuMemory(_accelerator, _stream, byteLength);
+    public override DeviceMemory Allocate(long byteLength) => new IlgpuMemory(this, _accelerator, _stream, byteLength);
 
     /// <inheritdoc/>
     public override PinnedMemory AllocatePinned(int byteLength) => new IlgpuPinnedMemory(_accelerator, byteLength);
@@ -93,11 +98,15 @@ public sealed class IlgpuDevice : Device
     /// <inheritdoc/>
     public override void Synchronize() => _stream.Synchronize();
 
+    /// <summary>Starts copying bytes of the host to a block, in the order of the launches; they may be changed at once.</summary>
+    internal void Upload(IlgpuMemory memory, long byteOffset, ReadOnlySpan<byte> source) => _uploads.Write(memory, byteOffset, source);
+
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
         if (disposing)
         {
+            _uploads.Dispose();
             _stream.Dispose();
             _accelerator.Dispose();
             _context.Dispose();

@@ -9,14 +9,15 @@ namespace PureQLora.Kernels;
 /// <summary>A block of memory of an ILGPU accelerator.</summary>
 internal sealed class IlgpuMemory : DeviceMemory
 {
+    private readonly IlgpuDevice _device;
     private readonly AcceleratorStream _stream;
     private readonly MemoryBuffer1D<byte, Stride1D.Dense> _buffer;
 
     /// <remarks>An empty block still has 16 bytes: ILGPU has no views on nothing.</remarks>
-    public IlgpuMemory(Accelerator accelerator, AcceleratorStream stream, long byteLength)
+    public IlgpuMemory(IlgpuDevice device, Accelerator accelerator, AcceleratorStream stream, long byteLength)
         : base(byteLength)
     {
-        _stream = stream;
+        (_device, _stream) = (device, stream);
         _buffer = accelerator.Allocate1D<byte>(Math.Max(16, byteLength));
     }
 
@@ -38,10 +39,7 @@ internal sealed class IlgpuMemory : DeviceMemory
     public override void Write(long byteOffset, ReadOnlySpan<byte> source)
     {
         CheckRange(byteOffset, source.Length);
-        if (!source.IsEmpty)
-        {
-            Bytes(byteOffset, source.Length).CopyFromCPU(_stream, ref MemoryMarshal.GetReference(source), source.Length);
-        }
+        _device.Upload(this, byteOffset, source);
     }
 
     public override void CopyFromAsync(long byteOffset, PinnedMemory source, int sourceOffset, int count)
@@ -82,7 +80,7 @@ internal sealed class IlgpuMemory : DeviceMemory
 
     public override Storage AllocateZeros(long byteLength)
     {
-        IlgpuMemory memory = new(_buffer.Accelerator, _stream, byteLength);
+        IlgpuMemory memory = new(_device, _buffer.Accelerator, _stream, byteLength);
         memory.ZeroAsync(0, byteLength);
         return memory;
     }

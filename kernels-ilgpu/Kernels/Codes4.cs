@@ -10,6 +10,9 @@ public readonly struct Codes4 : ICodeFormat
     public static int Chunks => 1;
 
     /// <inheritdoc/>
+    public static float Excess => QuantizedCodes.SmallBias;
+
+    /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Word4 Half(ArrayView<Word4> codes, int start, int piece, int half)
     {
@@ -32,6 +35,20 @@ public readonly struct Codes4 : ICodeFormat
         uint low = index < 8 ? all.X : all.Y;
         uint high = index < 24 ? all.Z : all.W;
         return (int)(((index < 16 ? low : high) >> (4 * (index & 7))) & 15u);
+    }
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static EightCodes Eight(Word4 chunk, int index, float offset)
+    {
+        uint low = index == 0 ? chunk.X : chunk.Y;
+        uint high = index == 2 ? chunk.Z : chunk.W;
+        uint codes = index < 2 ? low : high;
+        uint even = QuantizedCodes.SmallEven(codes);
+        uint odd = QuantizedCodes.SmallOdd(codes);
+        return new EightCodes(
+            new Float4(QuantizedCodes.Small0(even), QuantizedCodes.Small0(odd), QuantizedCodes.Small1(even), QuantizedCodes.Small1(odd)),
+            new Float4(QuantizedCodes.Small2(even), QuantizedCodes.Small2(odd), QuantizedCodes.Small3(even), QuantizedCodes.Small3(odd)));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -26,4 +26,13 @@ public interface ICodeFormat
     /// <param name="piece">Which one of all.</param>
     /// <param name="index">0 … 31.</param>
     static abstract int Code(ArrayView<Word4> codes, int piece, int index);
+
+    /// <summary>How much larger than the codes, or than the codes less the zero point where it is 0, are the numbers of <see cref="Eight"/>.</summary>
+    static abstract float Excess { get; }
+
+    /// <summary>Eight codes of a chunk as floats, exactly.</summary>
+    /// <param name="chunk">A piece, or a half of one.</param>
+    /// <param name="index">Which eight of it.</param>
+    /// <param name="offset">2^23 plus the zero point.</param>
+    static abstract EightCodes Eight(Word4 chunk, int index, float offset);
 }

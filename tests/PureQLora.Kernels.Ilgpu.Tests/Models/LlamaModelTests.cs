@@ -182,7 +182,8 @@ public sealed class LlamaModelTests : KernelTest
 
     private static Trainer Training(LlamaModel model, IBackend backend, Precision precision, bool checkpoint, int accumulation = 2)
     {
-        TrainingSample[] samples = [.. Enumerable.Range(0, 4).Select(i => TinyModel.Ids(7 + (3 * i), 20 + i)).Select(ids => new TrainingSample(ids, ids))];
+        // More than eight tokens: products of few rows are not rounded on a device.
+        TrainingSample[] samples = [.. Enumerable.Range(0, 4).Select(i => TinyModel.Ids(10 + (3 * i), 20 + i)).Select(ids => new TrainingSample(ids, ids))];
         TrainingOptions options = new() { Steps = 3, BatchSize = 1, Accumulation = accumulation, Precision = precision, Checkpointing = checkpoint };
         LearningRateSchedule schedule = new() { Kind = ScheduleKind.Constant, BaseRate = 1e-3, TotalSteps = 3 };
         return new Trainer(model, backend, new BatchPlan(samples), options, schedule, new AdamWOptions { WeightDecay = 0.01 });
