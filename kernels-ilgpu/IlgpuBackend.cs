@@ -9,7 +9,7 @@ namespace PureQLora.Kernels;
 /// tensor waits.
 /// </summary>
 /// <remarks>One thread at a time. A tensor has fewer than 2^31 elements: kernels count in 32 bits.</remarks>
-public sealed partial class IlgpuBackend : IBackend, IDisposable
+public sealed partial class IlgpuBackend : IBackend
 {
     private readonly Device _device;
     private DeviceMemory _workspace;

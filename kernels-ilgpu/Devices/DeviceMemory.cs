@@ -4,10 +4,23 @@ using PureQLora.Core;
 
 namespace PureQLora.Kernels;
 
-/// <summary>A block of device memory. Reading and writing wait for what was launched before.</summary>
-/// <param name="byteLength">Bytes.</param>
-public abstract class DeviceMemory(long byteLength) : Storage(byteLength)
+/// <summary>A block of device memory. Reading waits for what was launched before.</summary>
+public abstract class DeviceMemory : Storage
 {
+    private readonly Device _device;
+    private bool _released;
+
+    /// <summary>A block, which counts from now on as given out.</summary>
+    /// <param name="device">Whose memory it is.</param>
+    /// <param name="byteLength">Bytes.</param>
+    protected DeviceMemory(Device device, long byteLength)
+        : base(byteLength)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        _device = device;
+        device.Take(byteLength);
+    }
+
     /// <summary>A stretch of the block as the kernels see it.</summary>
     /// <typeparam name="T">Element type.</typeparam>
     /// <param name="byteOffset">First byte, a multiple of the size of an element.</param>
@@ -42,6 +55,31 @@ public abstract class DeviceMemory(long byteLength) : Storage(byteLength)
     /// <param name="byteOffset">First byte.</param>
     /// <param name="count">Bytes.</param>
     public abstract void ZeroAsync(long byteOffset, long count);
+
+    /// <inheritdoc/>
+    public sealed override Storage AllocateZeros(long byteLength)
+    {
+        DeviceMemory memory = _device.Allocate(byteLength);
+        memory.ZeroAsync(0, byteLength);
+        return memory;
+    }
+
+    /// <summary>Counts a read, which waits for what was launched before.</summary>
+    protected void CountWait() => _device.CountWait();
+
+    /// <summary>Gives the block back to the device; called once.</summary>
+    protected abstract void Release();
+
+    /// <inheritdoc/>
+    protected sealed override void Dispose(bool disposing)
+    {
+        if (disposing && !_released)
+        {
+            _released = true;
+            _device.GiveBack(ByteLength);
+            Release();
+        }
+    }
 
     /// <summary>Throws if a copy inside the device leaves its blocks or overlaps itself.</summary>
     /// <param name="byteOffset">Where to write.</param>

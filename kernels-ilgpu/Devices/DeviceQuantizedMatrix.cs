@@ -38,8 +38,11 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
         _offsets = device.Allocate((long)PaddedRows * Groups * sizeof(float));
         _pieceGroups = Upload(device, pieceGroups);
         _columnMap = Upload(device, columnMap);
-        UploadCodes(device, matrix, workspace);
-        UploadScales(device, matrix, workspace);
+        if (device.Computes)
+        {
+            UploadCodes(device, matrix, workspace);
+            UploadScales(device, matrix, workspace);
+        }
     }
 
     public int OutDim { get; }

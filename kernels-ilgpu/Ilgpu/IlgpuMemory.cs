@@ -2,7 +2,6 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
-using PureQLora.Core;
 
 namespace PureQLora.Kernels;
 
@@ -14,12 +13,8 @@ internal sealed class IlgpuMemory : DeviceMemory
     private readonly MemoryBuffer1D<byte, Stride1D.Dense> _buffer;
 
     /// <remarks>An empty block still has 16 bytes: ILGPU has no views on nothing.</remarks>
-    public IlgpuMemory(IlgpuDevice device, Accelerator accelerator, AcceleratorStream stream, long byteLength)
-        : base(byteLength)
-    {
-        (_device, _stream) = (device, stream);
-        _buffer = accelerator.Allocate1D<byte>(Math.Max(16, byteLength));
-    }
+    public IlgpuMemory(IlgpuDevice device, AcceleratorStream stream, MemoryBuffer1D<byte, Stride1D.Dense> buffer, long byteLength)
+        : base(device, byteLength) => (_device, _stream, _buffer) = (device, stream, buffer);
 
     public override ArrayView<T> View<T>(long byteOffset, long count)
     {
@@ -30,9 +25,17 @@ internal sealed class IlgpuMemory : DeviceMemory
     public override void Read(long byteOffset, Span<byte> destination)
     {
         CheckRange(byteOffset, destination.Length);
+        CountWait();
         if (!destination.IsEmpty)
         {
-            Bytes(byteOffset, destination.Length).CopyToCPU(_stream, ref MemoryMarshal.GetReference(destination), destination.Length);
+            try
+            {
+                Bytes(byteOffset, destination.Length).CopyToCPU(_stream, ref MemoryMarshal.GetReference(destination), destination.Length);
+            }
+            catch (AcceleratorException exception)
+            {
+                throw _device.Failure(exception);
+            }
         }
     }
 
@@ -47,7 +50,14 @@ internal sealed class IlgpuMemory : DeviceMemory
         CheckRange(byteOffset, count);
         if (count > 0)
         {
-            Bytes(byteOffset, count).CopyFromCPUUnsafeAsync(_stream, ref source.Bytes.Slice(sourceOffset, count)[0], count);
+            try
+            {
+                Bytes(byteOffset, count).CopyFromCPUUnsafeAsync(_stream, ref source.Bytes.Slice(sourceOffset, count)[0], count);
+            }
+            catch (AcceleratorException exception)
+            {
+                throw _device.Failure(exception);
+            }
         }
     }
 
@@ -56,7 +66,14 @@ internal sealed class IlgpuMemory : DeviceMemory
         CheckRange(byteOffset, count);
         if (count > 0)
         {
-            Bytes(byteOffset, count).CopyToCPUUnsafeAsync(_stream, ref destination.Bytes.Slice(destinationOffset, count)[0], count);
+            try
+            {
+                Bytes(byteOffset, count).CopyToCPUUnsafeAsync(_stream, ref destination.Bytes.Slice(destinationOffset, count)[0], count);
+            }
+            catch (AcceleratorException exception)
+            {
+                throw _device.Failure(exception);
+            }
         }
     }
 
@@ -65,7 +82,14 @@ internal sealed class IlgpuMemory : DeviceMemory
         CheckCopy(byteOffset, source, sourceOffset, count);
         if (count > 0)
         {
-            Bytes(byteOffset, count).CopyFrom(_stream, ((IlgpuMemory)source).Bytes(sourceOffset, count));
+            try
+            {
+                Bytes(byteOffset, count).CopyFrom(_stream, ((IlgpuMemory)source).Bytes(sourceOffset, count));
+            }
+            catch (AcceleratorException exception)
+            {
+                throw _device.Failure(exception);
+            }
         }
     }
 
@@ -74,22 +98,26 @@ internal sealed class IlgpuMemory : DeviceMemory
         CheckRange(byteOffset, count);
         if (count > 0)
         {
-            Bytes(byteOffset, count).MemSetToZero(_stream);
+            try
+            {
+                Bytes(byteOffset, count).MemSetToZero(_stream);
+            }
+            catch (AcceleratorException exception)
+            {
+                throw _device.Failure(exception);
+            }
         }
     }
 
-    public override Storage AllocateZeros(long byteLength)
+    /// <remarks>A device that is lost refuses this too; what lost it has been told already.</remarks>
+    protected override void Release()
     {
-        IlgpuMemory memory = new(_device, _buffer.Accelerator, _stream, byteLength);
-        memory.ZeroAsync(0, byteLength);
-        return memory;
-    }
-
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
+        try
         {
             _buffer.Dispose();
+        }
+        catch (AcceleratorException)
+        {
         }
     }
 

@@ -4,7 +4,8 @@ using PureQLora.Kernels.Simulation;
 namespace PureQLora.Kernels;
 
 /// <summary>The simulation as a device: kernels run at their launch, and a faulty one throws with a list of its faults.</summary>
-public sealed class SimulatedDevice : Device
+/// <param name="memory">Bytes that it has; null for what the machine has.</param>
+public sealed class SimulatedDevice(long? memory = null) : Device
 {
     private readonly SimulatedAccelerator _accelerator = new();
 
@@ -12,10 +13,10 @@ public sealed class SimulatedDevice : Device
     public override string Name => "simulation";
 
     /// <inheritdoc/>
-    public override long MemoryTotal => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+    public override long MemoryTotal => memory ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
 
     /// <inheritdoc/>
-    public override long MemoryFree => MemoryTotal - GC.GetGCMemoryInfo().MemoryLoadBytes;
+    public override long MemoryFree => MemoryTotal - (memory is null ? GC.GetGCMemoryInfo().MemoryLoadBytes : MemoryUsed);
 
     /// <inheritdoc/>
     public override int Multiprocessors => 1;
@@ -24,7 +25,9 @@ public sealed class SimulatedDevice : Device
     public LaunchReport? LastReport => _accelerator.LastReport;
 
     /// <inheritdoc/>
-    public override DeviceMemory Allocate(long byteLength) => new SimulatedMemory(_accelerator, byteLength);
+    public override DeviceMemory Allocate(long byteLength) => memory is { } limit && MemoryUsed + Taken(byteLength) > limit
+        ? throw OutOfMemory(byteLength)
+        : new SimulatedMemory(this, _accelerator, byteLength);
 
     /// <inheritdoc/>
     public override PinnedMemory AllocatePinned(int byteLength) => new SimulatedPinnedMemory(byteLength);

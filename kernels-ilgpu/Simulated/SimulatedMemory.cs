@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using ILGPU;
-using PureQLora.Core;
 using PureQLora.Kernels.Simulation;
 
 namespace PureQLora.Kernels;
@@ -8,12 +7,11 @@ namespace PureQLora.Kernels;
 /// <summary>A block of memory of the simulation, which knows which bytes were written.</summary>
 internal sealed class SimulatedMemory : DeviceMemory
 {
-    private readonly SimulatedAccelerator _accelerator;
     private readonly SimulatedBuffer<byte> _buffer;
 
     /// <remarks>An empty block has 16 bytes, as on the other devices.</remarks>
-    public SimulatedMemory(SimulatedAccelerator accelerator, long byteLength)
-        : base(byteLength) => (_accelerator, _buffer) = (accelerator, accelerator.Allocate<byte>(Math.Max(16, byteLength)));
+    public SimulatedMemory(SimulatedDevice device, SimulatedAccelerator accelerator, long byteLength)
+        : base(device, byteLength) => _buffer = accelerator.Allocate<byte>(Math.Max(16, byteLength));
 
     public override ArrayView<T> View<T>(long byteOffset, long count)
     {
@@ -24,6 +22,7 @@ internal sealed class SimulatedMemory : DeviceMemory
     public override void Read(long byteOffset, Span<byte> destination)
     {
         CheckRange(byteOffset, destination.Length);
+        CountWait();
         _buffer.CopyTo(destination, byteOffset);
     }
 
@@ -57,18 +56,5 @@ internal sealed class SimulatedMemory : DeviceMemory
         _buffer.Clear(byteOffset, count);
     }
 
-    public override Storage AllocateZeros(long byteLength)
-    {
-        SimulatedMemory memory = new(_accelerator, byteLength);
-        memory.ZeroAsync(0, byteLength);
-        return memory;
-    }
-
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-        {
-            _buffer.Dispose();
-        }
-    }
+    protected override void Release() => _buffer.Dispose();
 }

@@ -37,7 +37,7 @@ internal static class QuantiseCommand
         int blocks = result.GetValue(Blocks) is 0 ? shape.Layers : BenchOptions.Require("--blocks", result.GetValue(Blocks), 1, shape.Layers);
         int samples = BenchOptions.Require("--samples", result.GetValue(Samples), 1, 1 << 16);
         int length = BenchOptions.Require("--length", result.GetValue(Length), 1, config.MaxPositions);
-        using CpuBackend backend = CommonOptions.CreateBackend("cpu", result.GetValue(Threads));
+        using CpuBackend backend = CommonOptions.CreateProcessor(result.GetValue(Threads));
         GptqOptions options = new()
         {
             Bits = result.GetValue(Bits),

@@ -31,10 +31,11 @@ public static class CommonOptions
     };
 
     /// <summary><c>--device</c></summary>
-    public static Option<string> Device() => new("--device")
+    /// <param name="otherwise">The device where none is named.</param>
+    public static Option<string> Device(string otherwise = "auto") => new("--device")
     {
-        Description = "auto, cpu or cuda.",
-        DefaultValueFactory = _ => "auto",
+        Description = "auto (the GPU where there is one, else the CPU), cpu or cuda; simulation runs the GPU's kernels on the CPU, very slowly, to try them.",
+        DefaultValueFactory = _ => otherwise,
     };
 
     /// <summary>Refuses an empty path, which is nobody's intention.</summary>
@@ -51,30 +52,42 @@ public static class CommonOptions
         return option;
     }
 
-    /// <summary>Starts the backend that was asked for; never another one in silence.</summary>
-    /// <exception cref="UserErrorException">The device is unknown or not available.</exception>
-    public static CpuBackend CreateBackend(string device, int threads)
+    /// <summary>Refuses a number of threads that nobody can mean.</summary>
+    /// <exception cref="UserErrorException">It is negative or above 1024.</exception>
+    public static void RequireThreads(int threads)
     {
         if (threads is < 0 or > 1024)
         {
             throw new UserErrorException($"--threads is {threads}, allowed 0 (one a processor) to 1024.");
         }
+    }
 
-        return device switch
-        {
-            "auto" or "cpu" => new CpuBackend(threads),
-            "cuda" => throw new UserErrorException("--device cuda is not available in this version, which computes on the CPU; use --device cpu."),
-            _ => throw new UserErrorException($"--device is {device}, allowed auto, cpu and cuda."),
-        };
+    /// <summary>Starts the processor.</summary>
+    /// <exception cref="UserErrorException">The number of threads is out of range.</exception>
+    public static CpuBackend CreateProcessor(int threads)
+    {
+        RequireThreads(threads);
+        return new CpuBackend(threads);
     }
 
     /// <summary>Prints what computes and how it rounds; gives the precision that holds.</summary>
-    public static Precision ShowDevice(IBackend backend, Precision? asked)
+    /// <exception cref="UserErrorException">The device does not compute in that precision.</exception>
+    public static Precision ShowDevice(DeviceChoice device, Precision? asked)
     {
-        ArgumentNullException.ThrowIfNull(backend);
-        Precision precision = asked ?? backend.PreferredPrecision;
-        System.Console.WriteLine($"device  {backend.Description}; {precision.Name()}");
+        ArgumentNullException.ThrowIfNull(device);
+        Precision precision = PrecisionOf(device, asked);
+        System.Console.WriteLine($"device  {device.Description}; {precision.Name()}");
         return precision;
+    }
+
+    /// <summary>The precision that was asked for, or else the device's.</summary>
+    /// <exception cref="UserErrorException">The device does not compute in that precision.</exception>
+    public static Precision PrecisionOf(DeviceChoice device, Precision? asked)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        return asked is Precision.Int8 && device.Device is not null
+            ? throw new UserErrorException("--precision is int8, which only the CPU has; use --precision bfloat16 or float32, or --device cpu.")
+            : asked ?? device.Backend.PreferredPrecision;
     }
 
     /// <summary>Refuses an output folder that holds something.</summary>

@@ -1,4 +1,4 @@
-using System.Globalization;
+using PureQLora.Core;
 using Spectre.Console;
 
 namespace PureQLora.Tools;
@@ -19,11 +19,5 @@ public static class ConsoleTable
     }
 
     /// <summary>A size in binary units.</summary>
-    public static string Bytes(long bytes) => bytes switch
-    {
-        >= 1L << 30 => string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1L << 30):F2} GiB"),
-        >= 1L << 20 => string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1L << 20):F2} MiB"),
-        >= 1L << 10 => string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1L << 10):F1} KiB"),
-        _ => $"{bytes} B",
-    };
+    public static string Bytes(long bytes) => ByteSize.Text(bytes);
 }

@@ -59,7 +59,7 @@ public static class ToolProgram
         {
             return Fail(Failure, "Cancelled; nothing was left half-written.");
         }
-        catch (TrainingFailedException exception)
+        catch (Exception exception) when (exception is TrainingFailedException or DeviceFailedException)
         {
             return Fail(Failure, exception.Message);
         }

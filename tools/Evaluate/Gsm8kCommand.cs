@@ -56,15 +56,18 @@ internal static class Gsm8kCommand
         EvaluationOptions options = Options(result);      // refused before anything is opened
         IReadOnlyList<GsmProblem> problems = Problems(result);
         Target[] targets = [.. Targets(adapter, adapters)];
-        using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
-        options = options with { Precision = CommonOptions.ShowDevice(backend, result.GetValue(PrecisionOption)) };
+        using DeviceChoice device = DeviceChoice.Open(result.GetValue(Device)!, result.GetValue(Threads));
+        options = options with { Precision = CommonOptions.ShowDevice(device, result.GetValue(PrecisionOption)) };
         using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!);
+        BaseShape shape = BaseShape.Of(folder.Model);
         foreach (Target target in targets)
         {
             // Read now, so that a wrong adapter does not wait for the base to be measured.
-            PeftCheckpoint.Read(target.Folder, LlamaTensorNames.LinearLayers(folder.Model.Config));
+            shape = shape.With(PeftCheckpoint.Read(target.Folder, LlamaTensorNames.LinearLayers(folder.Model.Config)).Config);
         }
 
+        RequireMemory(device, folder, shape, problems, options);
+        IBackend backend = device.Backend;
         List<EvaluationResult> results = [Measure(BaseName, folder, backend, problems, options, result)];
         foreach (Target target in targets)
         {
@@ -80,6 +83,22 @@ internal static class Gsm8kCommand
         }
 
         return ToolProgram.Success;
+    }
+
+    private static void RequireMemory(DeviceChoice device, ModelFolder folder, BaseShape shape, IReadOnlyList<GsmProblem> problems, EvaluationOptions options)
+    {
+        if (device.Device is null)
+        {
+            return;
+        }
+
+        int prompt = new Gsm8kEvaluator(folder.Model, folder.Tokenizer, device.Backend).LongestPrompt(problems, options);
+        int length = Math.Min(prompt + options.MaxNewTokens, folder.Model.Config.MaxPositions + 1);
+        Func<MemoryPlanner, MemoryPlan> Together(int sequences) => planner =>
+            planner.Generation(shape, options.Precision, Math.Min(sequences, problems.Count), length) with { Work = "evaluation" };
+        device.Require(
+            Together(options.BatchSize),
+            [.. PlanRefusal.Halves(options.BatchSize, 1).Select(batch => ($"--batch-size={batch}", Together(batch)))]);
     }
 
     private static IReadOnlyList<GsmProblem> Problems(ParseResult result)
@@ -162,10 +181,11 @@ internal static class Gsm8kCommand
     }
 
     private static EvaluationResult Measure(
-        string name, ModelFolder folder, CpuBackend backend, IReadOnlyList<GsmProblem> problems, EvaluationOptions options, ParseResult result)
+        string name, ModelFolder folder, IBackend backend, IReadOnlyList<GsmProblem> problems, EvaluationOptions options, ParseResult result)
     {
         bool quiet = result.GetValue(Quiet);
         int printed = 0;
+        folder.Model.MoveTo(backend);
         EvaluationResult measured = ConsoleProgress.Run(name, problems.Count, progress => new Gsm8kEvaluator(folder.Model, folder.Tokenizer, backend).Evaluate(
             name,
             problems,

@@ -33,15 +33,17 @@ internal static class PerplexityCommand
             }
 
             string? content = textPath is null ? null : ReadText(textPath);
+            using DeviceChoice chosen = DeviceChoice.Open(result.GetValue(device)!, result.GetValue(threads));
             using ModelFolder folder = ModelFolder.Open(result.GetValue(model)!, result.GetValue(adapter));
-            using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(device)!, result.GetValue(threads));
-            Precision rounding = CommonOptions.ShowDevice(backend, result.GetValue(precision));
+            Precision rounding = CommonOptions.ShowDevice(chosen, result.GetValue(precision));
             IReadOnlyList<int[]> windows = content is null
                 ? TokenIdFile.Read(idsPath!, 0, folder.Model.Config.VocabularySize)
                 : PerplexityEvaluator.Windows(folder.Tokenizer.Encode(content), result.GetValue(window));
+            chosen.Require(planner => planner.Scoring(BaseShape.Of(folder.Model), rounding, PerplexityEvaluator.LargestPass(windows)));
+            folder.Model.MoveTo(chosen.Backend);
             PerplexityResult measured = ConsoleProgress.Run("perplexity", windows.Count, progress => PerplexityEvaluator.Measure(
                 folder.Model,
-                backend,
+                chosen.Backend,
                 windows,
                 folder.BosId,
                 rounding,

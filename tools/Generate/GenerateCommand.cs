@@ -1,6 +1,7 @@
 using System.CommandLine;
 using PureQLora.Core;
 using PureQLora.Models;
+using PureQLora.Training;
 
 namespace PureQLora.Tools.Generate;
 
@@ -45,10 +46,15 @@ internal static class GenerateCommand
             StopStrings = result.GetValue(Stop) ?? [],
             Seed = result.GetValue(Seed),
         };
-        using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
+        using DeviceChoice device = DeviceChoice.Open(result.GetValue(Device)!, result.GetValue(Threads));
+        Precision precision = CommonOptions.PrecisionOf(device, result.GetValue(PrecisionOption));
         using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!, result.GetValue(Adapter));
-        TextGenerator generator = new(folder, backend) { Precision = result.GetValue(PrecisionOption) ?? backend.PreferredPrecision };
-        foreach (string piece in generator.Stream(result.GetValue(Prompt)!, options, ToolProgram.Cancellation))
+        TextGenerator generator = new(folder, device.Backend) { Precision = precision };
+        int[] prompt = generator.EncodePrompt(result.GetValue(Prompt)!);
+        device.Require(planner => planner.Generation(
+            BaseShape.Of(folder.Model), precision, 1, Math.Min(Math.Max(prompt.Length, 1) + options.MaxNewTokens, folder.Model.Config.MaxPositions + 1)));
+        folder.Model.MoveTo(device.Backend);
+        foreach (string piece in generator.Stream(prompt, options, ToolProgram.Cancellation))
         {
             System.Console.Out.Write(piece);
             System.Console.Out.Flush();

@@ -19,12 +19,14 @@ internal static class GradientsCommand
         Option<string> labels = new Option<string>("--labels") { Description = "JSON array of rows of labels, −100 where nothing is supervised; not shifted.", Required = true }.NotEmpty();
         Option<string> output = new Option<string>("--output") { Description = "Safetensors file to write: PEFT's tensor names, and loss.", Required = true }.NotEmpty();
         Option<int> threads = CommonOptions.Threads();
-        Command command = new("gradients", "Computes loss and gradients of an adapter, dropout off.") { model, adapter, ids, labels, output, threads };
+        Option<string> device = CommonOptions.Device("cpu");
+        Command command = new("gradients", "Computes loss and gradients of an adapter, dropout off.") { model, adapter, ids, labels, output, threads, device };
         command.SetAction(result =>
         {
+            using DeviceChoice chosen = DeviceChoice.Open(result.GetValue(device)!, result.GetValue(threads));
             using ModelFolder folder = ModelFolder.Open(result.GetValue(model)!, result.GetValue(adapter), trainable: true, dropout: 0);
-            using CpuBackend backend = CommonOptions.CreateBackend("cpu", result.GetValue(threads));
-            float loss = Compute(folder.Model, backend, result.GetValue(ids)!, result.GetValue(labels)!);
+            folder.Model.MoveTo(chosen.Backend);
+            float loss = Compute(folder.Model, chosen.Backend, result.GetValue(ids)!, result.GetValue(labels)!);
             SafetensorsWriter.Write(
                 result.GetValue(output)!,
                 [("loss", Tensor.From([loss], new Shape(1))), .. folder.Model.TrainableParameters.Select(parameter => (PeftPrefix + parameter.Name, parameter.Value.Grad!))]);
@@ -34,7 +36,7 @@ internal static class GradientsCommand
         return command;
     }
 
-    private static float Compute(LlamaModel model, CpuBackend backend, string idsPath, string labelsPath)
+    private static float Compute(LlamaModel model, IBackend backend, string idsPath, string labelsPath)
     {
         int vocabulary = model.Config.VocabularySize;
         IReadOnlyList<int[]> rows = TokenIdFile.Read(idsPath, 0, vocabulary);
@@ -57,6 +59,6 @@ internal static class GradientsCommand
         ModelInput input = ModelInput.Rows(scope, rows.SelectMany(row => row).ToArray(), length);
         Tensor loss = model.Loss(scope, input, scope.From(targets, new Shape(rows.Count, length)), supervised);
         scope.Backward(loss);
-        return loss.Floats[0];
+        return loss.ToArray()[0];
     }
 }

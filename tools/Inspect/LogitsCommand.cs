@@ -18,15 +18,18 @@ internal static class LogitsCommand
         Option<Precision?> precision = CommonOptions.PrecisionOption();
         precision.Description = "Rounding of the operands of matrix products: float32 (if left out), bfloat16, int8, or auto, the device's.";
         precision.DefaultValueFactory = _ => Precision.Float32;
-        Command command = new("logits", "Computes the logits of token ids.") { model, adapter, ids, output, threads, precision };
+        Option<string> device = CommonOptions.Device("cpu");
+        Command command = new("logits", "Computes the logits of token ids.") { model, adapter, ids, output, threads, device, precision };
         command.SetAction(result =>
         {
+            using DeviceChoice chosen = DeviceChoice.Open(result.GetValue(device)!, result.GetValue(threads));
+            Precision rounding = CommonOptions.PrecisionOf(chosen, result.GetValue(precision));
             using ModelFolder folder = ModelFolder.Open(result.GetValue(model)!, result.GetValue(adapter));
-            using CpuBackend backend = CommonOptions.CreateBackend("cpu", result.GetValue(threads));
             string path = result.GetValue(ids)!;
             IReadOnlyList<int[]> rows = TokenIdFile.Read(path, 0, folder.Model.Config.VocabularySize);
             int length = TokenIdFile.CommonLength(rows, path);
-            using ComputeScope scope = new(backend) { Precision = result.GetValue(precision) ?? backend.PreferredPrecision };
+            folder.Model.MoveTo(chosen.Backend);
+            using ComputeScope scope = new(chosen.Backend) { Precision = rounding };
             ModelInput input = ModelInput.Rows(scope, rows.SelectMany(row => row).ToArray(), length);
             Tensor logits = folder.Model.Logits(scope, folder.Model.Forward(scope, input));
             SafetensorsWriter.Write(result.GetValue(output)!, [("logits", logits)]);

@@ -27,7 +27,7 @@ internal static class QuantizeCommand
     private static readonly Option<int?> CalibrationLength = new("--calibration-length") { Description = $"Tokens of a sample of text at most, BOS included; {CalibrationReader.DefaultLength}, or what the model has positions for, if left out." };
     private static readonly Option<string> Format = new("--format") { Description = "gptq, which every loader reads, or gptq_v2.", DefaultValueFactory = _ => "gptq" };
     private static readonly Option<int> Threads = CommonOptions.Threads();
-    private static readonly Option<string> Device = CommonOptions.Device();
+    private static readonly Option<string> Device = new("--device") { Description = "auto or cpu: models are quantised on the CPU.", DefaultValueFactory = _ => "auto" };
     private static readonly Option<Precision?> PrecisionOption = CommonOptions.PrecisionOption();
 
     public static RootCommand Create()
@@ -48,8 +48,10 @@ internal static class QuantizeCommand
         GptqOptions options = Options(result);
         string output = result.GetValue(Output)!;
         CommonOptions.RequireEmpty(output);
-        using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
-        options = options with { CalibrationPrecision = CommonOptions.ShowDevice(backend, result.GetValue(PrecisionOption)) };
+        using CpuBackend backend = CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
+        Precision precision = result.GetValue(PrecisionOption) ?? backend.PreferredPrecision;
+        System.Console.WriteLine($"device  {backend.Description}; {precision.Name()}");
+        options = options with { CalibrationPrecision = precision };
         options.Validate();
         using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!);
         string[] targets = ParseTargets(result.GetValue(Targets)!);
@@ -78,6 +80,11 @@ internal static class QuantizeCommand
         System.Console.WriteLine($"Written to {output}");
         return ToolProgram.Success;
     }
+
+    /// <summary>Quantising is the processor's work.</summary>
+    private static CpuBackend CreateBackend(string device, int threads) => device is "auto" or "cpu"
+        ? CommonOptions.CreateProcessor(threads)
+        : throw new UserErrorException($"--device is {device}, but models are quantised on the CPU; use --device cpu, or leave it out.");
 
     private static QuantizationMethod ParseMethod(string method) => method switch
     {

@@ -47,14 +47,16 @@ internal static class TrainCommand
             return PretrainModel(made, result);
         }
 
+        // Before the folder is made, which an unknown device must not leave behind.
+        using DeviceChoice device = DeviceChoice.Open(result.GetValue(Device)!, result.GetValue(Threads));
         (RunFolder folder, Recipe recipe) = OpenFolder(result);
-        using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
         ConsoleObserver observer = new();
         observer.Report("run", folder.Path);
-        observer.Report("device", backend.Description);
+        observer.Report("device", device.Description);
         try
         {
-            TrainingRun run = new(recipe, folder, backend, Path.Combine(AppContext.BaseDirectory, "embedded"), observer);
+            TrainingRun run = new(
+                recipe, folder, device.Backend, Path.Combine(AppContext.BaseDirectory, "embedded"), observer, result.GetValue(Threads));
             ConsoleObserver.Show(run.Run(ToolProgram.Cancellation));
             return ToolProgram.Success;
         }
@@ -68,14 +70,15 @@ internal static class TrainCommand
     private static int PretrainModel(string folder, ParseResult result)
     {
         CommonOptions.RequireEmpty(folder);
-        using CpuBackend backend = CommonOptions.CreateBackend(result.GetValue(Device)!, result.GetValue(Threads));
-        CommonOptions.ShowDevice(backend, null);
+        using DeviceChoice device = DeviceChoice.Open(result.GetValue(Device)!, result.GetValue(Threads));
+        CommonOptions.ShowDevice(device, null);
         PretrainingOptions options = new();
         StepMetrics last = ConsoleProgress.Run("pretraining", options.Steps, progress => Pretraining.Run(
             folder,
             options,
-            backend,
+            device.Backend,
             new SynchronousProgress<StepMetrics>(step => progress.Update(step.Step, $"loss {step.Loss:F3}  {step.Tokens / step.Seconds:F0} tokens/s")),
+            result.GetValue(Threads),
             ToolProgram.Cancellation));
         System.Console.WriteLine($"{folder}: loss {last.Loss:F3} after {last.Step} steps");
         return last.Step == options.Steps ? ToolProgram.Success : ToolProgram.Failure;

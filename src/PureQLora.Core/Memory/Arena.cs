@@ -31,6 +31,25 @@ public sealed class Arena : IDisposable
     /// <summary>Bytes held, used or not.</summary>
     public long ReservedBytes { get; private set; }
 
+    /// <summary>Takes one block for all that passes will need, where that is known beforehand.</summary>
+    /// <param name="bytes">The <see cref="PeakBytes"/> of such a pass.</param>
+    /// <exception cref="InvalidOperationException">A pass is under way.</exception>
+    public void Reserve(long bytes)
+    {
+        if (_used > 0)
+        {
+            throw new InvalidOperationException($"{_used} bytes of the arena are in use; reserve between passes.");
+        }
+
+        if (bytes > ReservedBytes)
+        {
+            Release();
+            (_block, _offset) = (0, 0);
+            _blocks.Add(_backend.Allocate(bytes));
+            ReservedBytes = bytes;
+        }
+    }
+
     /// <summary>Takes aligned bytes; contents undefined.</summary>
     /// <returns>The block and the byte offset in it.</returns>
     internal (Storage Block, long Offset) Take(long bytes)

@@ -125,6 +125,14 @@ public sealed unsafe class QuantizedMatrix : IDisposable
         return matrix;
     }
 
+    /// <summary>A matrix of undefined contents, to plan for: its memory is asked for and not touched.</summary>
+    /// <param name="outDim">Rows.</param>
+    /// <param name="inDim">Columns.</param>
+    /// <param name="bits">2, 3, 4 or 8.</param>
+    /// <param name="groupSize">Inputs that share a scale; −1 or anything from <paramref name="inDim"/> up is one group a row.</param>
+    public static QuantizedMatrix Undefined(int outDim, int inDim, int bits, int groupSize) =>
+        new(outDim, inDim, bits, groupSize <= 0 || groupSize > inDim ? inDim : groupSize, default);
+
     /// <summary>Group of an input column.</summary>
     public int GroupOf(int column) => _groupIndex is null ? column / GroupSize : GroupIndexPointer[column];
 

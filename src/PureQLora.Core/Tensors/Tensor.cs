@@ -251,7 +251,14 @@ public sealed class Tensor
     internal void MoveInto(Storage storage, long byteOffset)
     {
         CopyTo(storage, byteOffset);
+        Storage left = _storage;
         (_storage, _byteOffset) = (storage, byteOffset);
+
+        // A host's memory ends when nobody reaches it any more; a device's is scarce.
+        if (left is not CpuStorage && left.ByteLength == ByteLength)
+        {
+            left.Dispose();
+        }
     }
 
     /// <summary>Copies the bytes, in pieces, to memory of the same or another backend.</summary>

@@ -10,6 +10,9 @@ namespace PureQLora.Models;
 /// </summary>
 internal sealed class DecodingBatch : IDisposable
 {
+    /// <summary>Value of <see cref="PassTokens"/> unless set.</summary>
+    public const int DefaultPassTokens = 4096;
+
     private readonly LlamaModel _model;
     private readonly List<GeneratedSequence> _rows;
     private readonly List<int> _padding;            // [rows]
@@ -53,7 +56,7 @@ internal sealed class DecodingBatch : IDisposable
     }
 
     /// <summary>Tokens of one pass over the prompts: enough to use the weights well, few enough to bound the memory of long ones.</summary>
-    public int PassTokens { get; init; } = 4096;
+    public int PassTokens { get; init; } = DefaultPassTokens;
 
     /// <summary>The sequences still being continued.</summary>
     public IReadOnlyList<GeneratedSequence> Rows => _rows;

@@ -7,6 +7,9 @@ namespace PureQLora.Models;
 public sealed class LlamaModel : IDisposable
 {
     private readonly IDisposable? _weights;
+    private readonly HashSet<Storage> _copies = [];
+    private readonly HashSet<Storage> _originals = [];
+    private readonly HashSet<(IDeviceBackend Device, QuantizedMatrix Weight)> _loaded = [];
     private readonly RotaryTableCache _rotary;
 
     /// <summary>Assembles a model from its weights.</summary>
@@ -172,19 +175,27 @@ public sealed class LlamaModel : IDisposable
     /// </summary>
     /// <remarks>
     /// Tensors are replaced: call it after adapters were added or merged or the weights made trainable, and before a trainer collects the
-    /// parameters. The copies live as long as they are reachable, and no longer than the backend.
+    /// parameters; again after others were added. The copies end with the model, and no later than the backend.
     /// </remarks>
     /// <param name="backend">Shall compute with the model.</param>
+    /// <exception cref="DeviceFailedException">There is no room.</exception>
     public void MoveTo(IBackend backend)
     {
         ArgumentNullException.ThrowIfNull(backend);
-        EmbeddingTable = EmbeddingTable.To(backend);
-        WeightMatrix head = Head;
-        Head = !Config.TieWordEmbeddings ? head.To(backend) : head.Dense == EmbeddingTable ? head : new WeightMatrix(EmbeddingTable);
-        FinalNorm = FinalNorm.To(backend);
-        foreach (DecoderBlock block in Blocks)
+        HashSet<Storage> before = [.. Storages()];
+        _originals.UnionWith(before);
+        try
         {
-            block.MoveTo(backend);
+            MoveTensors(backend);
+            if (backend is IDeviceBackend device)
+            {
+                LoadQuantized(device);
+            }
+        }
+        finally
+        {
+            _copies.UnionWith(Storages().Where(storage => !before.Contains(storage)));
+            _originals.ExceptWith(_copies);
         }
     }
 
@@ -217,8 +228,54 @@ public sealed class LlamaModel : IDisposable
         }
     }
 
-    /// <summary>Releases mapped files.</summary>
-    public void Dispose() => _weights?.Dispose();
+    /// <summary>Releases mapped files and what <see cref="MoveTo"/> copied.</summary>
+    public void Dispose()
+    {
+        foreach ((IDeviceBackend device, QuantizedMatrix weight) in _loaded)
+        {
+            device.Release(weight);
+        }
+
+        if (_copies.Count > 0)
+        {
+            // An optimiser may have moved the parameters since.
+            _copies.UnionWith(Storages().Where(storage => !_originals.Contains(storage)));
+        }
+
+        foreach (Storage copy in _copies)
+        {
+            copy.Dispose();
+        }
+
+        _loaded.Clear();
+        _copies.Clear();
+        _originals.Clear();
+        _weights?.Dispose();
+    }
+
+    private void MoveTensors(IBackend backend)
+    {
+        EmbeddingTable = EmbeddingTable.To(backend);
+        WeightMatrix head = Head;
+        Head = !Config.TieWordEmbeddings ? head.To(backend) : head.Dense == EmbeddingTable ? head : new WeightMatrix(EmbeddingTable);
+        FinalNorm = FinalNorm.To(backend);
+        foreach (DecoderBlock block in Blocks)
+        {
+            block.MoveTo(backend);
+        }
+    }
+
+    private void LoadQuantized(IDeviceBackend device)
+    {
+        foreach (QuantizedMatrix weight in Linears.Select(linear => linear.Weight.Quantized).Append(Head.Quantized).OfType<QuantizedMatrix>())
+        {
+            device.Load(weight);
+            _loaded.Add((device, weight));
+        }
+    }
+
+    private IEnumerable<Storage> Storages() =>
+        AllTensors().SelectMany(tensor => new[] { tensor.Value, tensor.Value.Grad }).OfType<Tensor>().Select(tensor => tensor.Storage);
 
     private static Tensor Trainable(Tensor tensor) => Tensor.From(tensor.ToArray(), tensor.Shape).AsParameter();
 

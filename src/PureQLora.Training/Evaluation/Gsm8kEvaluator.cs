@@ -77,6 +77,16 @@ public sealed class Gsm8kEvaluator(LlamaModel model, ITokenizer tokenizer, IBack
         };
     }
 
+    /// <summary>Tokens of the longest prompt, for plans.</summary>
+    /// <param name="problems">At least one.</param>
+    /// <param name="options">How to ask.</param>
+    public int LongestPrompt(IReadOnlyList<GsmProblem> problems, EvaluationOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(problems);
+        ArgumentNullException.ThrowIfNull(options);
+        return Prompts(problems, options).Max(prompt => prompt.Length);
+    }
+
     private IEnumerable<int[]> Prompts(IReadOnlyList<GsmProblem> problems, EvaluationOptions options)
     {
         ShotSource shots = new(options.Task, options.Shots, options.ShotProblems);

@@ -30,6 +30,14 @@ public static class PerplexityEvaluator
         return windows;
     }
 
+    /// <summary>Tokens of the largest pass over some windows, at most: for plans.</summary>
+    /// <param name="windows">Token ids, one array a window.</param>
+    public static int LargestPass(IReadOnlyList<int[]> windows)
+    {
+        ArgumentNullException.ThrowIfNull(windows);
+        return TokensAtOnce + windows.Max(window => window.Length);
+    }
+
     /// <summary>Measures a model.</summary>
     /// <param name="model">With or without adapters.</param>
     /// <param name="backend">Computes.</param>

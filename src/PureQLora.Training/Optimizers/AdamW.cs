@@ -8,7 +8,7 @@ namespace PureQLora.Training;
 /// Loshchilov and Hutter, arXiv:1711.05101, algorithm 2; the update equals torch.optim.AdamW. All parameters are one tensor to the kernels, so
 /// that a device is asked once for the norm and once for the update.
 /// </remarks>
-public sealed class AdamW
+public sealed class AdamW : IDisposable
 {
     private readonly ParameterBlock _block;
     private readonly Tensor _first;
@@ -57,6 +57,13 @@ public sealed class AdamW
         backend.AdamWStep(
             _block.Values, _block.Gradients, _first, _second, learningRate, Options.Beta1, Options.Beta2, Options.Epsilon, Options.WeightDecay, Steps, gradientScale);
         backend.Zero(_block.Gradients);
+    }
+
+    /// <summary>Releases both moments.</summary>
+    public void Dispose()
+    {
+        _first.Storage.Dispose();
+        _second.Storage.Dispose();
     }
 
     /// <summary>State by file name: <c>name.exp_avg</c> and <c>name.exp_avg_sq</c>, as torch calls them.</summary>

@@ -14,9 +14,10 @@ public static class Pretraining
     /// <param name="options">Sizes and schedule.</param>
     /// <param name="backend">Computes.</param>
     /// <param name="progress">Told after each step.</param>
+    /// <param name="threads">Threads that tokenise; 0 takes one a processor. The result does not depend on it.</param>
     /// <param name="cancellationToken">Ends the training after the present step; what has been learnt so far is written.</param>
     /// <returns>The last step's metrics.</returns>
-    public static StepMetrics Run(string folder, PretrainingOptions options, IBackend backend, IProgress<StepMetrics>? progress = null, CancellationToken cancellationToken = default)
+    public static StepMetrics Run(string folder, PretrainingOptions options, IBackend backend, IProgress<StepMetrics>? progress = null, int threads = 0, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(options);
         WordProblemGenerator generator = new(options.Seed, WordProblemGenerator.KnownFamilies, ProblemSplit.Training);
@@ -29,10 +30,11 @@ public static class Pretraining
         ITokenizer tokenizer = TokenizerFile.Load(folder);
 
         SampleEncoder encoder = new(tokenizer) { MaxLength = MaxPositions, CompletionOnly = false };
-        TrainingData data = TrainingData.Create(generator.Distinct(options.Problems).Select(Example), encoder, (backend as CpuBackend)?.Threads ?? 0);
+        TrainingData data = TrainingData.Create(generator.Distinct(options.Problems).Select(Example), encoder, threads);
         LlamaConfig config = Config(options);
         using LlamaModel model = new(config, new RandomWeights(config, options.Seed));
         model.MakeTrainable();
+        model.MoveTo(backend);
 
         LearningRateSchedule schedule = new()
         {

@@ -18,13 +18,14 @@ internal sealed class StageEvaluation(
     /// <param name="model">The model in that state.</param>
     /// <param name="weightBytes">Memory of its weights.</param>
     /// <param name="cancellationToken">Checked between tokens.</param>
-    public RunStage Measure(string stage, LlamaModel model, long weightBytes, CancellationToken cancellationToken)
+    /// <param name="instead">Computes in place of the run's backend, or null.</param>
+    public RunStage Measure(string stage, LlamaModel model, long weightBytes, CancellationToken cancellationToken, IBackend? instead = null)
     {
         List<EvaluationResult> results = [];
         foreach (ProblemSet set in sets)
         {
             string path = folder.Evaluation(stage, set.Name);
-            EvaluationResult result = File.Exists(path) ? EvaluationResult.Load(path) : MeasureSet(stage, set, model, path, cancellationToken);
+            EvaluationResult result = File.Exists(path) ? EvaluationResult.Load(path) : MeasureSet(stage, set, model, instead ?? backend, path, cancellationToken);
             observer.ReportEvaluation(result);
             results.Add(result);
         }
@@ -32,10 +33,11 @@ internal sealed class StageEvaluation(
         return new RunStage(stage, weightBytes, results);
     }
 
-    private EvaluationResult MeasureSet(string stage, ProblemSet set, LlamaModel model, string path, CancellationToken cancellationToken)
+    private EvaluationResult MeasureSet(string stage, ProblemSet set, LlamaModel model, IBackend computing, string path, CancellationToken cancellationToken)
     {
+        model.MoveTo(computing);
         string name = $"{stage}, {set.Name}";
-        EvaluationResult result = observer.Track(name, set.Problems.Count, progress => new Gsm8kEvaluator(model, tokenizer, backend).Evaluate(
+        EvaluationResult result = observer.Track(name, set.Problems.Count, progress => new Gsm8kEvaluator(model, tokenizer, computing).Evaluate(
             name,
             set.Problems,
             options,

@@ -72,6 +72,13 @@ public sealed class Trainer : IDisposable
     /// <summary>Largest memory of one pass so far, weights left out.</summary>
     public long PeakActivationBytes => _arena.PeakBytes;
 
+    /// <summary>Memory held for passes.</summary>
+    public long ReservedActivationBytes => _arena.ReservedBytes;
+
+    /// <summary>Takes the memory of the passes at once, where it is known how much they need.</summary>
+    /// <param name="bytes">The <see cref="PeakActivationBytes"/> of the largest pass.</param>
+    public void Reserve(long bytes) => _arena.Reserve(bytes);
+
     /// <summary>Goes on from a stored state; weights and moments must have been put back as well.</summary>
     public void Restore(TrainerState state)
     {
@@ -111,11 +118,12 @@ public sealed class Trainer : IDisposable
         return new StepMetrics(StepsDone, loss, norm, rate, supervised, tokens, Stopwatch.GetElapsedTime(started).TotalSeconds);
     }
 
-    /// <summary>Releases the memory of the passes.</summary>
+    /// <summary>Releases the memory of the passes and the optimiser's state.</summary>
     public void Dispose()
     {
         _scope.Dispose();
         _arena.Dispose();
+        Optimizer.Dispose();
     }
 
     private (long Supervised, long Tokens) NextBatches()

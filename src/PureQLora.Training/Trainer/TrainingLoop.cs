@@ -1,4 +1,5 @@
 using System.Globalization;
+using PureQLora.Core;
 
 namespace PureQLora.Training;
 
@@ -13,7 +14,7 @@ internal sealed class TrainingLoop(RunFolder folder, Trainer trainer, Checkpoint
     /// <summary>Goes on from the newest checkpoint, or begins.</summary>
     /// <param name="cancellationToken">Looked at after each step.</param>
     /// <exception cref="RunInterruptedException">Cancelled; the present step is saved.</exception>
-    /// <exception cref="TrainingFailedException">Loss or gradient not finite; the message names the last good checkpoint.</exception>
+    /// <exception cref="TrainingFailedException">Loss or gradient not finite, or the device failed; the message names the last good checkpoint.</exception>
     public void Run(CancellationToken cancellationToken)
     {
         int done = store.RestoreNewest(trainer);
@@ -34,27 +35,27 @@ internal sealed class TrainingLoop(RunFolder folder, Trainer trainer, Checkpoint
             progress(done, "");
             while (trainer.StepsDone < trainer.TotalSteps)
             {
-                StepMetrics step = Step();
-                metrics.Append(step);
-                Write(events, step);
-                progress(step.Step, string.Create(CultureInfo.InvariantCulture, $"loss {step.Loss:F4}  {step.Tokens / Math.Max(step.Seconds, 1e-9):F0} tokens/s"));
-                SaveWhereDue(cancellationToken);
+                Step(metrics, events, progress, cancellationToken);
             }
 
             return true;
         });
     }
 
-    private StepMetrics Step()
+    private void Step(MetricsFile metrics, TensorBoardWriter events, RunProgress progress, CancellationToken cancellationToken)
     {
         try
         {
-            return trainer.Step();
+            StepMetrics step = trainer.Step();
+            metrics.Append(step);
+            Write(events, step);
+            progress(step.Step, string.Create(CultureInfo.InvariantCulture, $"loss {step.Loss:F4}  {step.Tokens / Math.Max(step.Seconds, 1e-9):F0} tokens/s"));
+            SaveWhereDue(cancellationToken);
         }
-        catch (TrainingFailedException exception)
+        catch (Exception exception) when (exception is TrainingFailedException or DeviceFailedException)
         {
             string last = store.All() is [.., (_, string path)] ? $"The last good checkpoint is {path}." : "No checkpoint had been saved yet.";
-            throw new TrainingFailedException($"{exception.Message} {last}");
+            throw new TrainingFailedException($"{exception.Message} {last}", exception);
         }
     }
 

@@ -14,7 +14,9 @@ namespace PureQLora.Training;
 /// <param name="backend">Computes.</param>
 /// <param name="embeddedModel">Folder of the model that the recipe calls <c>embedded</c>, or null where there is none.</param>
 /// <param name="observer">Told what happens, or null.</param>
-public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backend, string? embeddedModel = null, IRunObserver? observer = null)
+/// <param name="threads">Threads of the processor where the backend is another device: it quantises and tokenises. 0 takes one a processor.</param>
+public sealed class TrainingRun(
+    Recipe recipe, RunFolder folder, IBackend backend, string? embeddedModel = null, IRunObserver? observer = null, int threads = 0)
 {
     private const string FullPrecision = "full precision";
 
@@ -25,14 +27,18 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
     /// <param name="cancellationToken">Finishes the present step, saves, and stops.</param>
     /// <returns>What the run gave.</returns>
     /// <exception cref="UserErrorException">The recipe, a file or the disk does not allow it.</exception>
-    /// <exception cref="TrainingFailedException">Loss or gradient not finite, or an adapter does not learn.</exception>
+    /// <exception cref="TrainingFailedException">Loss or gradient not finite, an adapter does not learn, or the device failed.</exception>
     /// <exception cref="RunInterruptedException">Cancelled; the run can be resumed.</exception>
     public RunSummary Run(CancellationToken cancellationToken = default)
     {
         try
         {
-            (ModelFolder opened, RunData data) = Open();
-            return RunStages(opened, data, cancellationToken);
+            (ModelFolder opened, RunData data, RunMemory? memory) = Open();
+            return RunStages(opened, data, memory, cancellationToken);
+        }
+        catch (DeviceFailedException exception)
+        {
+            throw new TrainingFailedException($"{exception.Message} Every stage that was finished is kept in {folder.Path}.", exception);
         }
         catch (OperationCanceledException exception) when (exception is not RunInterruptedException)
         {
@@ -40,7 +46,7 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
         }
     }
 
-    private (ModelFolder Base, RunData Data) Open()
+    private (ModelFolder Base, RunData Data, RunMemory? Memory) Open()
     {
         ModelFolder? opened = null;
         try
@@ -48,9 +54,9 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
             _recipe.Validate();
             folder.Store(_recipe);
             opened = OpenBase();
-            RunData data = RunData.Load(_recipe, opened.Tokenizer, (backend as CpuBackend)?.Threads ?? 0);
+            RunData data = RunData.Load(_recipe, opened.Tokenizer, (backend as CpuBackend)?.Threads ?? threads);
             ReportData(opened, data);
-            return (opened, data);
+            return (opened, data, backend is IDeviceBackend device ? RunMemory.Plan(device, _recipe, opened, data, _observer) : null);
         }
         catch (UserErrorException)
         {
@@ -61,18 +67,21 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
         }
     }
 
-    private RunSummary RunStages(ModelFolder opened, RunData data, CancellationToken cancellationToken)
+    private RunSummary RunStages(ModelFolder opened, RunData data, RunMemory? memory, CancellationToken cancellationToken)
     {
+        using CpuBackend? processor = backend is CpuBackend ? null : new CpuBackend(threads);
         try
         {
             StageEvaluation evaluation = new(
                 folder, data.ProblemSets, _recipe.Evaluation.ToOptions(_recipe.Training.Precision!.Value), opened.Tokenizer, backend, _observer);
             List<RunStage> stages = [];
             string name = opened.Model.Linears.FirstOrDefault(layer => layer.Weight.Quantized is not null)?.Weight.Quantized is { } stored ? $"int{stored.Bits}" : FullPrecision;
-            stages.Add(evaluation.Measure(name, opened.Model, opened.Model.WeightBytes, cancellationToken));
+            stages.Add(evaluation.Measure(
+                name, opened.Model, opened.Model.WeightBytes, cancellationToken, memory is { BaseFits: false } ? processor : null));
             if (_recipe.Quantization.Enabled && name == FullPrecision)
             {
-                BaseQuantization quantization = new(folder, _recipe.Quantization, _recipe.Training.Precision!.Value, backend, _observer);
+                opened = OnHost(opened);
+                BaseQuantization quantization = new(folder, _recipe.Quantization, _recipe.Training.Precision!.Value, processor ?? backend, _observer);
                 opened = quantization.Run(opened, data.Calibration(_recipe.Quantization.CalibrationSamples, _recipe.Quantization.CalibrationLength), cancellationToken);
                 name = quantization.StageName;
                 stages.Add(evaluation.Measure(name, opened.Model, opened.Model.WeightBytes, cancellationToken));
@@ -80,7 +89,7 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
 
             LlamaModel model = opened.Model;
             AdapterWeights weights = AddAdapters(model);
-            RunSummary summary = Train(model, weights, data, cancellationToken);
+            RunSummary summary = Train(model, weights, data, memory, cancellationToken);
             SaveAdapter(weights);
             stages.Add(evaluation.Measure($"{name} + LoRA", model, model.WeightBytes + (summary.TrainableParameters * sizeof(float)), cancellationToken));
             summary = summary with { Stages = stages };
@@ -91,6 +100,18 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
         {
             opened.Dispose();
         }
+    }
+
+    /// <summary>Opened anew where its weights went to a device: quantising reads them on the processor.</summary>
+    private ModelFolder OnHost(ModelFolder opened)
+    {
+        if (backend is not IDeviceBackend)
+        {
+            return opened;
+        }
+
+        opened.Dispose();
+        return ModelFolder.Open(opened.Path);
     }
 
     private ModelFolder OpenBase()
@@ -139,11 +160,13 @@ public sealed class TrainingRun(Recipe recipe, RunFolder folder, IBackend backen
         return new AdapterWeights(model, config);
     }
 
-    private RunSummary Train(LlamaModel model, AdapterWeights weights, RunData data, CancellationToken cancellationToken)
+    private RunSummary Train(LlamaModel model, AdapterWeights weights, RunData data, RunMemory? memory, CancellationToken cancellationToken)
     {
+        model.MoveTo(backend);
         BatchPlan plan = new(data.Training.Samples, _recipe.Data.PackedLength);
         LearningRateSchedule schedule = _recipe.Optimizer.ToSchedule(_recipe.Training.TotalSteps(plan.Rows));
         using Trainer trainer = new(model, backend, plan, _recipe.Training, schedule, _recipe.Optimizer.ToOptions());
+        trainer.Reserve(memory?.Training.Activations ?? 0);
         long trainable = model.TrainableParameters.Sum(parameter => parameter.Value.Shape.Count);
         RunSummary summary = new()
         {

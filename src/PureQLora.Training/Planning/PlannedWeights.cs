@@ -1,0 +1,52 @@
+using PureQLora.Core;
+using PureQLora.Models;
+
+namespace PureQLora.Training;
+
+/// <summary>Weights that have a shape and a place on a device, and no values: to rehearse with.</summary>
+/// <param name="shape">Of the model.</param>
+/// <param name="device">A rehearsal.</param>
+internal sealed class PlannedWeights(BaseShape shape, IDeviceBackend device) : IWeightSource, IDisposable
+{
+    private readonly IReadOnlyDictionary<string, Shape> _shapes = LlamaTensorNames.Tensors(shape.Config);
+    private readonly List<QuantizedMatrix> _quantized = [];
+
+    public Tensor Tensor(string name) => On(_shapes[name], shape.Stored);
+
+    public Tensor Vector(string name) => On(_shapes[name], DataType.Float32);
+
+    public WeightMatrix Weight(string module)
+    {
+        Shape dimensions = _shapes[$"{module}.weight"];
+        if (!shape.Quantized.TryGetValue(module, out (int Bits, int GroupSize) codes))
+        {
+            return new WeightMatrix(On(dimensions, shape.Stored));
+        }
+
+        QuantizedMatrix matrix = QuantizedMatrix.Undefined((int)dimensions[0], (int)dimensions[1], codes.Bits, codes.GroupSize);
+        _quantized.Add(matrix);
+        return new WeightMatrix(matrix);
+    }
+
+    /// <summary>Puts the adapters on a model of these weights.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="trainable">They get gradients.</param>
+    public void Adapt(LlamaModel model, bool trainable)
+    {
+        foreach (LinearLayer layer in model.Linears)
+        {
+            if (shape.Adapters.TryGetValue(layer.Name, out int rank))
+            {
+                Tensor a = On(new Shape(rank, layer.Weight.InDim), DataType.Float32);
+                Tensor b = On(new Shape(layer.Weight.OutDim, rank), DataType.Float32);
+                layer.Adapter = trainable
+                    ? new LoraAdapter(a.AsParameter(), b.AsParameter(), 1f, (float)shape.Dropout)
+                    : new LoraAdapter(a, b, 1f, 0f);
+            }
+        }
+    }
+
+    public void Dispose() => _quantized.ForEach(matrix => matrix.Dispose());
+
+    private Tensor On(Shape dimensions, DataType type) => new(dimensions, type, device.Allocate(dimensions.Count * type.Size()));
+}
