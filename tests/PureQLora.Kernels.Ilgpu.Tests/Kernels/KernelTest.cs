@@ -27,7 +27,11 @@ public abstract class KernelTest : IDisposable
 
     public void Dispose()
     {
-        Gpu.Dispose();
+        if (!TestDevice.IsShared)
+        {
+            Gpu.Dispose();
+        }
+
         _test.Dispose();
         Cpu.Dispose();
         GC.SuppressFinalize(this);

@@ -17,26 +17,24 @@ public sealed class QLoraLinearKernelsTests : KernelTest
     [InlineData(8, 32, false, 5, 12, 96, 0, true)]
     [InlineData(4, 20, true, 3, 9, 70, 3, false)]
     [InlineData(8, 32, false, 5, 12, 96, 0, false)]
-#if !ILGPU
-    [InlineData(4, 32, false, 130, 131, 96, 5, true)]      // more than one tile
-    [InlineData(4, 32, true, 10, 40, 128, 40, true)]       // a rank of more than one step
-    [InlineData(4, -1, false, 11, 5, 33, 0, true)]         // one group a row
-    [InlineData(3, 32, false, 9, 12, 64, 2, true)]
-    [InlineData(2, 16, true, 9, 12, 48, 2, true)]
-    [InlineData(4, 32, true, 7, 40, 128, 40, true)]        // few rows: more than one group of columns
-    [InlineData(4, -1, false, 2, 5, 33, 0, true)]
-    [InlineData(3, 32, false, 5, 12, 64, 2, true)]
-    [InlineData(2, 16, true, 8, 12, 48, 2, true)]
-    [InlineData(4, 128, false, 1, 131, 2080, 8, true)]     // more pieces than the warps of a group take at a time, more than one panel
-    [InlineData(4, 128, false, 2, 130, 1056, 0, true)]
-    [InlineData(8, 128, false, 1, 35, 1056, 8, true)]
-    [InlineData(8, 48, true, 2, 131, 96, 3, true)]
-    [InlineData(8, 32, false, 4, 17, 64, 0, true)]
-    [InlineData(8, 32, false, 8, 16, 64, 0, true)]
-    [InlineData(4, 32, false, 130, 131, 160, 5, false)]
-    [InlineData(4, 32, true, 7, 40, 128, 40, false)]
-    [InlineData(8, 32, false, 5, 130, 96, 4, true)]
-#endif
+    [FastData(4, 32, false, 130, 131, 96, 5, true)]      // more than one tile
+    [FastData(4, 32, true, 10, 40, 128, 40, true)]       // a rank of more than one step
+    [FastData(4, -1, false, 11, 5, 33, 0, true)]         // one group a row
+    [FastData(3, 32, false, 9, 12, 64, 2, true)]
+    [FastData(2, 16, true, 9, 12, 48, 2, true)]
+    [FastData(4, 32, true, 7, 40, 128, 40, true)]        // few rows: more than one group of columns
+    [FastData(4, -1, false, 2, 5, 33, 0, true)]
+    [FastData(3, 32, false, 5, 12, 64, 2, true)]
+    [FastData(2, 16, true, 8, 12, 48, 2, true)]
+    [FastData(4, 128, false, 1, 131, 2080, 8, true)]     // more pieces than the warps of a group take at a time, more than one panel
+    [FastData(4, 128, false, 2, 130, 1056, 0, true)]
+    [FastData(8, 128, false, 1, 35, 1056, 8, true)]
+    [FastData(8, 48, true, 2, 131, 96, 3, true)]
+    [FastData(8, 32, false, 4, 17, 64, 0, true)]
+    [FastData(8, 32, false, 8, 16, 64, 0, true)]
+    [FastData(4, 32, false, 130, 131, 160, 5, false)]
+    [FastData(4, 32, true, 7, 40, 128, 40, false)]
+    [FastData(8, 32, false, 5, 130, 96, 4, true)]
     public void QLoraProduct_GivenAnyFormat_ShouldMatchFloat64(
         int bits, int groupSize, bool actOrder, int rows, int outDim, int inDim, int rank, bool transpose)
     {
