@@ -25,8 +25,14 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
     /// <param name="device">Where it goes.</param>
     /// <param name="matrix">On the host.</param>
     /// <param name="workspace">Gives memory of the device until the next call.</param>
+    /// <exception cref="NotSupportedException">The codes are looked up in a book, which no kernel does.</exception>
     public DeviceQuantizedMatrix(Device device, QuantizedMatrix matrix, Func<long, DeviceMemory> workspace)
     {
+        if (matrix.CodeBook is { } book)
+        {
+            throw new NotSupportedException($"There are no kernels for weights of {book.Name}.");
+        }
+
         (OutDim, InDim, Groups) = (matrix.OutDim, matrix.InDim, matrix.Groups);
         CodeBits = matrix.Bits == 8 ? 8 : 4;
         PaddedRows = (OutDim + GemmTile.Size - 1) / GemmTile.Size * GemmTile.Size;

@@ -110,6 +110,9 @@ public sealed unsafe partial class CpuBackend
             case 3 when rows.HasWholeLanes:
                 ExactProduct<ThreeBits>(problem, rows);
                 return true;
+            case 4 when rows.HasWholeLanes && rows.HasBook:
+                ExactProduct<FourBitLevels>(problem, rows);
+                return true;
             case 4 when rows.HasWholeLanes:
                 ExactProduct<FourBits>(problem, rows);
                 return true;
@@ -275,7 +278,7 @@ public sealed unsafe partial class CpuBackend
             using Scratch memory = Scratch.Rent((sizeof(PackedArguments) + sizeof(float) - 1) / sizeof(float));
             PackedArguments* arguments = (PackedArguments*)memory.Floats;
             *arguments = new() { Blocks = _rows.Blocks, Parts = _rows.Parts, Products = products.Floats, Sums = partial.Floats };
-            arguments->Constants.Set(_rows.Bits, _rows.Parts);
+            arguments->Constants.Set(_rows.Levels, _rows.Parts);
 
             for (long first = 0; first < _problem.M; first += IPackedKernels.MostRows)
             {

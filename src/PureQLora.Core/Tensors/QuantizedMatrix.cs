@@ -2,7 +2,8 @@ namespace PureQLora.Core;
 
 /// <summary>
 /// A frozen weight [outDim, inDim] of 2-, 3-, 4- or 8-bit codes: value = scale · (code − zero), with one scale and zero point for each
-/// row and group of inputs. Immutable; it never receives a gradient.
+/// row and group of inputs; or, of 4-bit codes with a <see cref="CodeBook"/>, value = scale · level(code). Immutable; it never receives
+/// a gradient.
 /// </summary>
 /// <remarks>
 /// Codes of a row are a little-endian bit stream (code k at bit k · bits), padded to whole 32-bit words, so that a row is
@@ -14,10 +15,12 @@ public sealed unsafe class QuantizedMatrix : IDisposable
     private readonly CpuStorage _scales;
     private readonly CpuStorage _zeros;
     private readonly CpuStorage? _groupIndex;
+    private readonly CodeBook _levels;
 
-    private QuantizedMatrix(int outDim, int inDim, int bits, int groupSize, ReadOnlySpan<int> groupIndex)
+    private QuantizedMatrix(int outDim, int inDim, int bits, int groupSize, ReadOnlySpan<int> groupIndex, CodeBook? book)
     {
-        (OutDim, InDim, Bits, GroupSize) = (outDim, inDim, bits, groupSize);
+        (OutDim, InDim, Bits, GroupSize, CodeBook) = (outDim, inDim, bits, groupSize, book);
+        _levels = book ?? CodeBook.Integers(bits);
         Groups = (inDim + groupSize - 1) / groupSize;
         RowBytes = ((((long)inDim * bits) + 31) / 32) * 4;
         _codes = new CpuStorage(checked(RowBytes * outDim));
@@ -49,6 +52,9 @@ public sealed unsafe class QuantizedMatrix : IDisposable
     /// <summary>Bytes of the codes of one row, a multiple of 4.</summary>
     public long RowBytes { get; }
 
+    /// <summary>What codes stand for; null where they are integers with a zero point. With a book, zero points are 0.</summary>
+    public CodeBook? CodeBook { get; }
+
     /// <summary>Group of each input column, or empty where column j simply belongs to group j / GroupSize.</summary>
     public ReadOnlySpan<int> GroupIndex => _groupIndex is null ? default : new(GroupIndexPointer, InDim);
 
@@ -61,7 +67,8 @@ public sealed unsafe class QuantizedMatrix : IDisposable
         get
         {
             int group = GroupOf(column);
-            return Scale(row, group) * (Code(row, column) - Zero(row, group));
+            int code = Code(row, column);
+            return Scale(row, group) * (CodeBook is null ? code - Zero(row, group) : CodeBook.Levels[code]);
         }
     }
 
@@ -70,6 +77,9 @@ public sealed unsafe class QuantizedMatrix : IDisposable
     internal float* Scales => (float*)_scales.Pointer;
 
     internal byte* Zeros => _zeros.Pointer;
+
+    /// <summary>Values of codes of up to 4 bits before the zero point: those of the book, or the codes themselves.</summary>
+    internal float* Levels => _levels.Pointer;
 
     internal int* GroupIndexPointer => _groupIndex is null ? null : (int*)_groupIndex.Pointer;
 
@@ -93,6 +103,28 @@ public sealed unsafe class QuantizedMatrix : IDisposable
 
         QuantizedMatrix matrix = Create(outDim, inDim, bits, groupSize, scales, zeros, groupIndex);
         matrix.Pack(codes);
+        return matrix;
+    }
+
+    /// <summary>Takes 4-bit codes of a book as block-wise quantisation stores them: a row-major stream, the first code of a byte in its upper half.</summary>
+    /// <param name="outDim">Rows.</param>
+    /// <param name="inDim">Columns.</param>
+    /// <param name="groupSize">Inputs that share a scale; −1 or anything from <paramref name="inDim"/> up is one group a row.</param>
+    /// <param name="stream">[ceil(outDim · inDim / 2)]</param>
+    /// <param name="scales">[outDim, groups]</param>
+    /// <param name="book">What the codes stand for.</param>
+    /// <exception cref="ArgumentException">Lengths do not fit.</exception>
+    public static QuantizedMatrix FromStream(
+        int outDim, int inDim, int groupSize, ReadOnlySpan<byte> stream, ReadOnlySpan<float> scales, CodeBook book)
+    {
+        ArgumentNullException.ThrowIfNull(book);
+        if (stream.Length != (((long)outDim * inDim) + 1) / 2)
+        {
+            throw new ArgumentException($"[{outDim}, {inDim}] of 4 bits needs {(((long)outDim * inDim) + 1) / 2} bytes; there are {stream.Length}.", nameof(stream));
+        }
+
+        QuantizedMatrix matrix = Create(outDim, inDim, 4, groupSize, scales, new byte[scales.Length], default, book);
+        matrix.PackStream(stream);
         return matrix;
     }
 
@@ -131,7 +163,7 @@ public sealed unsafe class QuantizedMatrix : IDisposable
     /// <param name="bits">2, 3, 4 or 8.</param>
     /// <param name="groupSize">Inputs that share a scale; −1 or anything from <paramref name="inDim"/> up is one group a row.</param>
     public static QuantizedMatrix Undefined(int outDim, int inDim, int bits, int groupSize) =>
-        new(outDim, inDim, bits, groupSize <= 0 || groupSize > inDim ? inDim : groupSize, default);
+        new(outDim, inDim, bits, groupSize <= 0 || groupSize > inDim ? inDim : groupSize, default, book: null);
 
     /// <summary>Group of an input column.</summary>
     public int GroupOf(int column) => _groupIndex is null ? column / GroupSize : GroupIndexPointer[column];
@@ -230,7 +262,7 @@ public sealed unsafe class QuantizedMatrix : IDisposable
     }
 
     private static QuantizedMatrix Create(
-        int outDim, int inDim, int bits, int groupSize, ReadOnlySpan<float> scales, ReadOnlySpan<byte> zeros, ReadOnlySpan<int> groupIndex)
+        int outDim, int inDim, int bits, int groupSize, ReadOnlySpan<float> scales, ReadOnlySpan<byte> zeros, ReadOnlySpan<int> groupIndex, CodeBook? book = null)
     {
         if (bits is not (2 or 3 or 4 or 8))
         {
@@ -248,7 +280,7 @@ public sealed unsafe class QuantizedMatrix : IDisposable
                 nameof(scales));
         }
 
-        QuantizedMatrix matrix = new(outDim, inDim, bits, groupSize, CheckGroupIndex(groupIndex, inDim, groupSize, groups));
+        QuantizedMatrix matrix = new(outDim, inDim, bits, groupSize, CheckGroupIndex(groupIndex, inDim, groupSize, groups), book);
         scales.CopyTo(new Span<float>(matrix.Scales, scales.Length));
         zeros.CopyTo(new Span<byte>(matrix.Zeros, zeros.Length));
         return matrix;
@@ -312,6 +344,23 @@ public sealed unsafe class QuantizedMatrix : IDisposable
                 {
                     target[(bit >> 3) + 1] |= (byte)(shifted >> 8);
                 }
+            }
+        }
+    }
+
+    /// <summary>Rows of an odd length start in the middle of a byte.</summary>
+    private void PackStream(ReadOnlySpan<byte> stream)
+    {
+        new Span<byte>(Codes, checked((int)_codes.ByteLength)).Clear();
+        for (int row = 0; row < OutDim; row++)
+        {
+            byte* target = Codes + (row * RowBytes);
+            long first = (long)row * InDim;
+            for (int column = 0; column < InDim; column++)
+            {
+                long at = first + column;
+                int code = (stream[(int)(at >> 1)] >> ((at & 1) == 0 ? 4 : 0)) & 15;
+                target[column >> 1] |= (byte)(code << (4 * (column & 1)));
             }
         }
     }

@@ -69,6 +69,18 @@ public sealed class DecoderBlock
         FeedForward.Down.InputObserver?.Invoke(gated);
     }
 
+    /// <summary>What q, k and v take. [batch, seq, hidden]</summary>
+    internal Tensor AttentionInput(ComputeScope scope, Tensor x) => RmsNorm.Forward(scope, x, InputNorm, _epsilon);
+
+    /// <summary>The hidden state after attention, from what o_proj takes. [batch, seq, hidden]</summary>
+    internal Tensor AddAttention(ComputeScope scope, Tensor x, Tensor mixed) => Binary.Add(scope, x, Attention.Output.Forward(scope, mixed));
+
+    /// <summary>What gate and up take, from the hidden state after attention. [batch, seq, hidden]</summary>
+    internal Tensor FeedForwardInput(ComputeScope scope, Tensor attended) => RmsNorm.Forward(scope, attended, PostAttentionNorm, _epsilon);
+
+    /// <summary>The block's output, from the hidden state after attention and what down_proj takes. [batch, seq, hidden]</summary>
+    internal Tensor AddFeedForward(ComputeScope scope, Tensor attended, Tensor gated) => Binary.Add(scope, attended, FeedForward.Down.Forward(scope, gated));
+
     /// <summary>Takes norms and linear layers into a backend's memory.</summary>
     internal void MoveTo(IBackend backend)
     {

@@ -37,7 +37,10 @@ public sealed class SelfAttention
     /// <param name="x">[batch, seq, hidden]</param>
     /// <param name="context">Positions, segments, cache.</param>
     /// <returns>[batch, seq, hidden]</returns>
-    public Tensor Forward(ComputeScope scope, Tensor x, BlockContext context)
+    public Tensor Forward(ComputeScope scope, Tensor x, BlockContext context) => Output.Forward(scope, Mix(scope, x, context));
+
+    /// <summary>What o_proj takes: the values as the heads mix them. [batch, seq, heads · headDim]</summary>
+    internal Tensor Mix(ComputeScope scope, Tensor x, BlockContext context)
     {
         (long batch, long seq, int headDim) = (x.Shape[0], x.Shape[1], _config.HeadDim);
         Shape queryHeads = new(batch, seq, _config.Heads, headDim);
@@ -61,6 +64,6 @@ public sealed class SelfAttention
         }
 
         Tensor mixed = CausalAttention.Forward(scope, q, k, v, mask, 1f / MathF.Sqrt(headDim));
-        return Output.Forward(scope, Reshape.Forward(scope, mixed, new Shape(batch, seq, (long)_config.Heads * headDim)));
+        return Reshape.Forward(scope, mixed, new Shape(batch, seq, (long)_config.Heads * headDim));
     }
 }

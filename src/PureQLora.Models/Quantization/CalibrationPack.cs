@@ -12,8 +12,11 @@ internal sealed class CalibrationPack
     /// <summary>Tokens of the row.</summary>
     public int Tokens => _ids.Count;
 
-    /// <summary>Input of the next block, [tokens, hidden].</summary>
-    public float[] Hidden { get; set; } = [];
+    /// <summary>What the model as quantised so far makes of the row.</summary>
+    public CalibrationStream Stream { get; } = new();
+
+    /// <summary>What the unquantised model makes of it, where that is asked for.</summary>
+    public CalibrationStream? Exact { get; set; }
 
     /// <summary>Lays samples into rows of about so many tokens; a longer sample has a row of its own.</summary>
     public static CalibrationPack[] Fill(IReadOnlyList<int[]> samples, int tokens)
@@ -43,9 +46,6 @@ internal sealed class CalibrationPack
         Shape shape = new(1, Tokens);
         return new ModelInput(scope.From([.. _ids], shape), scope.From([.. _positions], shape)) { Segments = scope.From([.. _segments], shape) };
     }
-
-    /// <summary>The hidden states as a block's input. [1, tokens, hidden]</summary>
-    public Tensor Block(ComputeScope scope, int hiddenSize) => scope.From(Hidden, new Shape(1, Tokens, hiddenSize));
 
     private void Add(int[] sample)
     {

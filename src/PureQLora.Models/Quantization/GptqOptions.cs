@@ -38,6 +38,46 @@ public sealed record GptqOptions
     /// <summary>Rounding of the operands where calibration data runs through the model; Hessians and codes do not take part.</summary>
     public Precision CalibrationPrecision { get; init; }
 
+    /// <summary>What is done beyond the published algorithm; nothing where weights are rounded to nearest.</summary>
+    public Refinements Refinements { get; init; }
+
+    /// <summary>
+    /// How far layers move towards the unquantised model's output, 0 to 1, with <see cref="Refinements.Target"/>; null: as far as the
+    /// amount of calibration text bears (<see cref="CalibrationTarget"/>).
+    /// </summary>
+    public double? TargetStrength { get; init; }
+
+    /// <summary>The same with all refinements, in the order of falling importance with static groups, which goes well with them.</summary>
+    public GptqOptions Refined() => this with { ActOrder = true, StaticGroups = true, Refinements = Refinements.All };
+
+    /// <summary>The same with the refinements of a list.</summary>
+    /// <param name="names">
+    /// <c>none</c>, <c>all</c> as <see cref="Refined"/> has them, or some of <c>order</c> (act-order with static groups), <c>search</c>,
+    /// <c>sequential</c>, <c>target</c> and <c>descent</c>, separated by commas.
+    /// </param>
+    /// <exception cref="UserErrorException">There is no such part.</exception>
+    public GptqOptions WithRefinements(string names)
+    {
+        ArgumentNullException.ThrowIfNull(names);
+        return names switch
+        {
+            "none" => this,
+            "all" => Refined(),
+            _ => names.Split(',', StringSplitOptions.TrimEntries).Aggregate(this, (options, name) => name switch
+            {
+                "order" => options with { ActOrder = true, StaticGroups = true },
+                "search" => options with { Refinements = options.Refinements | Refinements.Search },
+                "sequential" => options with { Refinements = options.Refinements | Refinements.Sequential },
+                "target" => options with { Refinements = options.Refinements | Refinements.Target },
+                "descent" => options with { Refinements = options.Refinements | Refinements.Descent },
+                _ => throw new UserErrorException($"\"{name}\" is no refinement of GPTQ, allowed are all, none, or some of order, search, sequential, target and descent, separated by commas."),
+            }),
+        };
+    }
+
+    /// <summary>Whether one of the parts is on.</summary>
+    internal bool Has(Refinements part) => (Refinements & part) != 0;
+
     /// <summary>The largest code, 2^bits − 1.</summary>
     internal int Levels => (1 << Bits) - 1;
 
@@ -54,6 +94,7 @@ public sealed record GptqOptions
         Require(Bits is 2 or 3 or 4 or 8, "bits", Bits, "2, 3, 4 or 8", "4 is the usual choice");
         Require(GroupSize is -1 or > 0, "group size", GroupSize, "-1 (a group for each row) or at least 1", "128, 64 and 32 are the usual choices");
         Require(Damping is >= 0 and <= 1, "damping", Damping, "0 to 1", "0.01 is the usual choice");
+        Require(TargetStrength is null or (>= 0 and <= 1), "target strength", TargetStrength ?? 0, "0 to 1", "leave it out, and it follows the amount of calibration text");
         Require(BlockSize > 0, "block size", BlockSize, "at least 1", "128 is fast");
         if (CalibrationPrecision == Precision.Int8)
         {

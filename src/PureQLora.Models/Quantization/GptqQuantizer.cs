@@ -103,6 +103,7 @@ public sealed unsafe class GptqQuantizer
                     GroupIndex = pass.GroupIndex(),
                     Order = factor.Order,
                     ProxyLoss = pass._losses.Sum(),
+                    RowLosses = pass._losses,
                     Damping = factor.Damping,
                     Warning = factor.Warning,
                 };
@@ -174,7 +175,10 @@ public sealed unsafe class GptqQuantizer
         for (int group = 0; _gridsKnown && group < _groups; group++)
         {
             int start = group * _groupLength;
-            grids[group] = GroupQuantizer.FromWeights(work[start..Math.Min(start + _groupLength, _columns)], _options);
+            int end = Math.Min(start + _groupLength, _columns);
+            grids[group] = _options.Has(Refinements.Search)
+                ? GridSearch.Find(work[start..end], _factor.Diagonal.AsSpan(start..end), _options)
+                : GroupQuantizer.FromWeights(work[start..end], _options);
         }
 
         for (int place = 0; _factor.Order is not null && place < _columns; place++)
@@ -222,6 +226,7 @@ public sealed unsafe class GptqQuantizer
     {
         int stop = Math.Min(place + _groupLength, _columns);
         double[]? current = owed && stop > end && place > start ? new double[stop - place] : null;
+        double[] importance = _options.Has(Refinements.Search) ? ConditionalDiagonal(place, stop) : [];
         for (int row = 0; row < chunk.Rows; row++)
         {
             Span<double> weights = new(chunk.Work.At(row, place), stop - place);
@@ -238,8 +243,23 @@ public sealed unsafe class GptqQuantizer
                 weights = current;
             }
 
-            chunk.Grids[(row * _groups) + (place / _groupLength)] = GroupQuantizer.FromWeights(weights, _options);
+            chunk.Grids[(row * _groups) + (place / _groupLength)] = importance.Length > 0
+                ? GridSearch.Find(weights, importance, _options)
+                : GroupQuantizer.FromWeights(weights, _options);
         }
+    }
+
+    /// <summary>1 / U_jj²: what an error of column j costs after those that follow have made up for it. [stop − place]</summary>
+    private double[] ConditionalDiagonal(int place, int stop)
+    {
+        var diagonal = new double[stop - place];
+        for (int i = 0; i < diagonal.Length; i++)
+        {
+            double pivot = _upper[((long)(place + i) * _columns) + place + i];
+            diagonal[i] = 1 / (pivot * pivot);
+        }
+
+        return diagonal;
     }
 
     /// <summary>Columns [from, to) of the block that starts at <paramref name="start"/>; none after them is updated.</summary>

@@ -11,6 +11,15 @@ internal readonly record struct GroupQuantizer(double Scale, int Zero, int Level
     /// </summary>
     public static GroupQuantizer FromWeights(ReadOnlySpan<double> group, GptqOptions options)
     {
+        (double low, double high) = Range(group, options);
+        double scale = Storable((high - low) / options.Levels, options);
+        int zero = options.Symmetric ? (options.Levels + 1) / 2 : (int)Math.Clamp(Math.Round(-low / scale), 0, options.Levels);
+        return new GroupQuantizer(scale, zero, options.Levels);
+    }
+
+    /// <summary>The range of a grid: that of the group and 0.</summary>
+    public static (double Low, double High) Range(ReadOnlySpan<double> group, GptqOptions options)
+    {
         double low = Math.Min(TensorPrimitives.Min(group), 0);
         double high = Math.Max(TensorPrimitives.Max(group), 0);
         if (options.Symmetric)
@@ -19,21 +28,13 @@ internal readonly record struct GroupQuantizer(double Scale, int Zero, int Level
             low = -high;
         }
 
-        if (low == 0 && high == 0)
-        {
-            (low, high) = (-1, 1);
-        }
-
-        double scale = (high - low) / options.Levels;
-        if (options.Float16Scales)
-        {
-            // A scale of 0 would turn the division below into NaN, one of infinity the weights.
-            scale = (double)(Half)Math.Clamp(scale, (double)Half.Epsilon, (double)Half.MaxValue);
-        }
-
-        int zero = options.Symmetric ? (options.Levels + 1) / 2 : (int)Math.Clamp(Math.Round(-low / scale), 0, options.Levels);
-        return new GroupQuantizer(scale, zero, options.Levels);
+        return low == 0 && high == 0 ? (-1, 1) : (low, high);
     }
+
+    /// <summary>A scale as codes are chosen for it: a float16 where the file's rounding is part of the problem.</summary>
+    public static double Storable(double scale, GptqOptions options) =>
+        // A scale of 0 would turn divisions into NaN, one of infinity the weights.
+        options.Float16Scales ? (double)(Half)Math.Clamp(scale, (double)Half.Epsilon, (double)Half.MaxValue) : scale;
 
     /// <summary>The scale as it is stored; 0 would make no grid.</summary>
     public float StoredScale => Math.Max((float)Scale, float.Epsilon);

@@ -23,9 +23,10 @@ public sealed unsafe class HessianFactor
 
     private readonly CpuBackend _backend;
 
-    private HessianFactor(int columns, bool[] dead, int[]? order, CpuBackend backend)
+    private HessianFactor(int columns, double[] diagonal, bool[] dead, int[]? order, CpuBackend backend)
     {
         Columns = columns;
+        Diagonal = diagonal;
         Dead = dead;
         Order = order;
         _backend = backend;
@@ -45,6 +46,9 @@ public sealed unsafe class HessianFactor
 
     /// <summary>Columns that no calibration input excites. [columns]</summary>
     internal bool[] Dead { get; }
+
+    /// <summary>The Hessian's diagonal, without damping, 1 where a column is dead. [columns]</summary>
+    internal double[] Diagonal { get; }
 
     /// <summary>The column taken at each place, or null for left to right. [columns]</summary>
     internal int[]? Order { get; }
@@ -81,7 +85,7 @@ public sealed unsafe class HessianFactor
 
         // OrderByDescending is stable, so equal diagonals keep their order from left to right.
         int[]? order = options.ActOrder ? [.. Enumerable.Range(0, columns).OrderByDescending(column => diagonal[column])] : null;
-        var factor = new HessianFactor(columns, dead, order, backend);
+        var factor = new HessianFactor(columns, diagonal, dead, order, backend);
         factor.Factorise(hessian, diagonal, options.Damping, layer, memory ?? LargePages.AllocateArray<double>(hessian.Length));
         return factor;
     }

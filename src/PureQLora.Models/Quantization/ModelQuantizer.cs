@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using PureQLora.Core;
 
 namespace PureQLora.Models;
@@ -90,111 +89,86 @@ public sealed class ModelQuantizer
         return chosen;
     }
 
+    private bool IsGptq => _method == QuantizationMethod.Gptq;
+
     private List<LayerQuantization> Run(IReadOnlyList<int[]> calibration, IProgress<LayerQuantization>? progress, CancellationToken cancellationToken)
     {
         List<LayerQuantization> report = [];
-        CalibrationPack[] packs = _method == QuantizationMethod.Gptq ? CalibrationPack.Fill(calibration, PackedTokens) : [];
+        CalibrationPack[] packs = IsGptq ? CalibrationPack.Fill(calibration, PackedTokens) : [];
         foreach (CalibrationPack pack in packs)
         {
             using ComputeScope scope = new(_arena);
-            pack.Hidden = _model.Embed(scope, pack.Input(scope)).ToArray();
+            pack.Stream.Hidden = _model.Embed(scope, pack.Input(scope)).ToArray();
+            pack.Exact = _options.Has(Refinements.Target) ? new CalibrationStream { Hidden = [.. pack.Stream.Hidden] } : null;
         }
 
         MappedFile.ReleasePages(_model.EmbeddingTable);
         foreach (DecoderBlock block in _model.Blocks)
         {
-            QuantizeBlock(block, packs, report, progress, cancellationToken);
-            if (block != _model.Blocks[^1])
+            foreach (LayerQuantization done in QuantizeBlock(block, packs, cancellationToken))
             {
-                RunOutput(block, packs, cancellationToken);
+                report.Add(done);
+                progress?.Report(done);
             }
         }
 
         return report;
     }
 
-    private void QuantizeBlock(
-        DecoderBlock block, CalibrationPack[] packs, List<LayerQuantization> report, IProgress<LayerQuantization>? progress, CancellationToken cancellationToken)
+    private IEnumerable<LayerQuantization> QuantizeBlock(DecoderBlock block, CalibrationPack[] packs, CancellationToken cancellationToken)
     {
-        LinearLayer[][] groups =
-        [
-            [block.Attention.Query, block.Attention.Key, block.Attention.Value],
-            [block.Attention.Output],
-            [block.FeedForward.Gate, block.FeedForward.Up],
-            [block.FeedForward.Down],
-        ];
-        LinearLayer[][] chosen = [.. groups.Select(group => group.Where(_targets.Contains).ToArray()).Where(group => group.Length > 0)];
-        HessianAccumulator[] hessians = _method == QuantizationMethod.Gptq ? Accumulate(block, chosen, packs, cancellationToken) : [];
-        for (int i = 0; i < chosen.Length; i++)
+        BlockCalibration calibration = new(_model, block, packs, _arena, _options, _timings);
+        LinearLayer[][] chosen = [.. BlockCalibration.LayersOf(block).Select(layers => layers.Where(_targets.Contains).ToArray())];
+        bool inStages = IsGptq && _options.Has(Refinements.Sequential);
+        CalibrationSums?[] sums = new CalibrationSums?[BlockCalibration.Stages];
+        for (int stage = 0; IsGptq && !inStages && stage < sums.Length; stage++)
         {
-            GroupQuantization group = new(chosen[i], _options, _memory, _algebra, _timings);
-            IEnumerable<LayerQuantization> layers = hessians.Length == 0
-                ? group.RoundToNearest(cancellationToken)
-                : group.Gptq(hessians[i], cancellationToken);
-            foreach (LayerQuantization done in layers)
+            sums[stage] = SumsOf(chosen[stage]);
+        }
+
+        if (IsGptq && !inStages)
+        {
+            calibration.SumAll(sums, cancellationToken);
+        }
+
+        for (int stage = 0; stage < sums.Length; stage++)
+        {
+            if (inStages)
             {
-                report.Add(done);
-                progress?.Report(done);
+                sums[stage] = SumsOf(chosen[stage]);
+                calibration.SumStage(stage, sums[stage], cancellationToken);
             }
 
-            // Codes one a byte: a few large arrays that the collector would let pile up to hundreds of megabytes. Measured: milliseconds.
-            GC.Collect();
-        }
-    }
-
-    private HessianAccumulator[] Accumulate(DecoderBlock block, LinearLayer[][] groups, CalibrationPack[] packs, CancellationToken cancellationToken)
-    {
-        HessianAccumulator[] hessians = [.. groups.Select(group => _memory.Hessian(group[0]))];
-        for (int i = 0; i < groups.Length; i++)
-        {
-            HessianAccumulator hessian = hessians[i];
-            groups[i][0].InputObserver = x => Observe(hessian, x);
-        }
-
-        long started = Stopwatch.GetTimestamp();
-        TimeSpan before = _timings[QuantizationStage.Hessian];
-        try
-        {
-            foreach (CalibrationPack pack in packs)
+            foreach (LayerQuantization done in QuantizeLayers(chosen[stage], sums[stage], cancellationToken))
             {
-                cancellationToken.ThrowIfCancellationRequested();
-                using ComputeScope scope = new(_arena) { Precision = _options.CalibrationPrecision };
-                Tensor x = pack.Block(scope, _model.Config.HiddenSize);
-                block.ForwardToDown(scope, x, _model.Context(pack.Input(scope)));
-            }
-        }
-        finally
-        {
-            foreach (LinearLayer[] group in groups)
-            {
-                group[0].InputObserver = null;
+                yield return done;
             }
         }
 
-        _timings.Add(QuantizationStage.Calibration, started);
-        _timings.Subtract(QuantizationStage.Calibration, _timings[QuantizationStage.Hessian] - before);
-        return hessians;
-    }
-
-    private void Observe(HessianAccumulator hessian, Tensor x)
-    {
-        long started = Stopwatch.GetTimestamp();
-        hessian.Add(x.Floats, checked((int)x.Shape.Rows));
-        _timings.Add(QuantizationStage.Hessian, started);
-    }
-
-    /// <summary>Replaces the hidden states by what the block makes of them.</summary>
-    private void RunOutput(DecoderBlock block, CalibrationPack[] packs, CancellationToken cancellationToken)
-    {
-        long started = Stopwatch.GetTimestamp();
-        foreach (CalibrationPack pack in packs)
+        if (IsGptq)
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            using ComputeScope scope = new(_arena) { Precision = _options.CalibrationPrecision };
-            Tensor x = pack.Block(scope, _model.Config.HiddenSize);
-            block.Forward(scope, x, _model.Context(pack.Input(scope))).Floats.CopyTo(pack.Hidden);
+            calibration.Finish(inStages, cancellationToken);
+        }
+    }
+
+    private CalibrationSums? SumsOf(LinearLayer[] layers) => layers.Length == 0
+        ? null
+        : _memory.Sums(layers[0], oneByOne: _options.Has(Refinements.Sequential), deviation: _options.Has(Refinements.Target));
+
+    private IEnumerable<LayerQuantization> QuantizeLayers(LinearLayer[] layers, CalibrationSums? sums, CancellationToken cancellationToken)
+    {
+        if (layers.Length == 0)
+        {
+            yield break;
         }
 
-        _timings.Add(QuantizationStage.Output, started);
+        GroupQuantization group = new(layers, _options, _memory, _algebra, _timings);
+        foreach (LayerQuantization done in sums is null ? group.RoundToNearest(cancellationToken) : group.Gptq(sums, cancellationToken))
+        {
+            yield return done;
+        }
+
+        // Codes one a byte: a few large arrays that the collector would let pile up to hundreds of megabytes. Measured: milliseconds.
+        GC.Collect();
     }
 }

@@ -12,34 +12,32 @@ internal sealed class QuantizationMemory(CpuBackend backend)
     private const int ReadRows = 64;
 
     private readonly Dictionary<string, HessianAccumulator> _hessians = [];
+    private readonly Dictionary<string, DeviationAccumulator> _deviations = [];
     private readonly Dictionary<int, double[]> _factors = [];
+    private readonly Dictionary<int, double[]> _rearranged = [];
     private float[] _weights = [];
 
     /// <summary>An empty sum for the input of a layer; that of the same layer in an earlier block ends.</summary>
-    public HessianAccumulator Hessian(LinearLayer layer)
-    {
-        if (_hessians.TryGetValue(layer.ShortName, out HessianAccumulator? hessian))
-        {
-            hessian.Restart(layer.Name);
-            return hessian;
-        }
+    public HessianAccumulator Hessian(LinearLayer layer) => Hessian(layer, layer.ShortName);
 
-        return _hessians[layer.ShortName] = new HessianAccumulator(layer.Weight.InDim, layer.Name, backend);
+    /// <summary>Empty sums for the input of a layer.</summary>
+    /// <param name="layer">Sees the input.</param>
+    /// <param name="oneByOne">True where earlier sums over as many columns have ended: they end.</param>
+    /// <param name="deviation">Whether to compare with the unquantised model.</param>
+    public CalibrationSums Sums(LinearLayer layer, bool oneByOne, bool deviation)
+    {
+        string key = oneByOne ? $"{layer.Weight.InDim} columns" : layer.ShortName;
+        return new CalibrationSums(Hessian(layer, key), deviation ? Deviation(layer, key) : null);
     }
 
     /// <summary>Room for a factor; one of the same size ends. [columns, columns]</summary>
-    public double[] Factor(int columns)
-    {
-        if (!_factors.TryGetValue(columns, out double[]? memory))
-        {
-            memory = _factors[columns] = LargePages.AllocateArray<double>(columns * columns);
-        }
+    public double[] Factor(int columns) => Square(_factors, columns);
 
-        return memory;
-    }
+    /// <summary>Room for a Hessian in another order; one of the same size ends. [columns, columns]</summary>
+    public double[] Rearranged(int columns) => Square(_rearranged, columns);
 
-    /// <summary>The dense weights of a layer, until the next are asked for. [outDim, inDim]</summary>
-    public ReadOnlySpan<float> Weights(LinearLayer layer)
+    /// <summary>A copy of the dense weights of a layer, until the next is asked for. [outDim, inDim]</summary>
+    public Span<float> Weights(LinearLayer layer)
     {
         Tensor dense = layer.Weight.Dense!;
         int count = checked((int)dense.Shape.Count);
@@ -52,5 +50,37 @@ internal sealed class QuantizationMemory(CpuBackend backend)
         backend.For(layer.Weight.OutDim, ReadRows, (start, end) =>
             dense.ViewRows(start, end - start).CopyTo(_weights.AsSpan((int)start * columns, (int)(end - start) * columns)));
         return _weights.AsSpan(0, count);
+    }
+
+    private HessianAccumulator Hessian(LinearLayer layer, string key)
+    {
+        if (_hessians.TryGetValue(key, out HessianAccumulator? hessian))
+        {
+            hessian.Restart(layer.Name);
+            return hessian;
+        }
+
+        return _hessians[key] = new HessianAccumulator(layer.Weight.InDim, layer.Name, backend);
+    }
+
+    private DeviationAccumulator Deviation(LinearLayer layer, string key)
+    {
+        if (_deviations.TryGetValue(key, out DeviationAccumulator? deviation))
+        {
+            deviation.Restart();
+            return deviation;
+        }
+
+        return _deviations[key] = new DeviationAccumulator(layer.Weight.InDim, backend);
+    }
+
+    private static double[] Square(Dictionary<int, double[]> kept, int columns)
+    {
+        if (!kept.TryGetValue(columns, out double[]? memory))
+        {
+            memory = kept[columns] = LargePages.AllocateArray<double>(columns * columns);
+        }
+
+        return memory;
     }
 }

@@ -41,6 +41,9 @@ public sealed record QuantizationResult
     /// <summary>One sentence where the quantisation had to depart from the options, else null.</summary>
     public string? Warning { get; init; }
 
+    /// <summary>What each row adds to <see cref="ProxyLoss"/>, where GPTQ chose the codes; else empty. [rows]</summary>
+    internal double[] RowLosses { get; init; } = [];
+
     /// <summary>Number of groups of a row.</summary>
     public int Groups => Options.GroupCount(Columns);
 

@@ -23,4 +23,16 @@ public enum QuantizationStage
 
     /// <summary>Calibration data through the quantised blocks, the input of the next.</summary>
     Output,
+
+    /// <summary>Calibration data through the unquantised blocks.</summary>
+    Unquantized,
+
+    /// <summary>Sums of products of the deviation from the unquantised model.</summary>
+    Deviation,
+
+    /// <summary>What the layers shall aim at.</summary>
+    Target,
+
+    /// <summary>Scales and codes, improved in turn.</summary>
+    Descent,
 }

@@ -30,6 +30,9 @@ public sealed record QuantizationRecipe
     /// <summary>Share of the mean diagonal added to the Hessian.</summary>
     public double Damping { get; init; } = 0.01;
 
+    /// <summary><c>none</c>, <c>all</c>, or some of <c>order,search,sequential,target,descent</c>; GPTQ alone has them.</summary>
+    public string Refine { get; init; } = "none";
+
     /// <summary>Short names of the layers; null: all linear layers of the blocks.</summary>
     public IReadOnlyList<string>? Targets { get; init; }
 
@@ -40,7 +43,7 @@ public sealed record QuantizationRecipe
     public int CalibrationLength { get; init; } = 512;
 
     /// <summary>The same as the quantiser takes it.</summary>
-    public GptqOptions ToOptions() => new()
+    public GptqOptions ToOptions() => new GptqOptions
     {
         Bits = Bits,
         GroupSize = GroupSize,
@@ -48,7 +51,7 @@ public sealed record QuantizationRecipe
         ActOrder = ActOrder,
         StaticGroups = StaticGroups,
         Damping = Damping,
-    };
+    }.WithRefinements(Method == QuantizationMethod.Gptq ? Refine : "none");
 
     /// <summary>Refuses values outside their range.</summary>
     /// <exception cref="UserErrorException">A setting is out of range.</exception>

@@ -92,13 +92,14 @@ internal sealed class BaseQuantization(RunFolder folder, QuantizationRecipe reci
             }
         }
 
+        GptqOptions options = recipe.ToOptions();
         GptqConfig settings = new()
         {
-            Bits = recipe.Bits,
-            GroupSize = recipe.GroupSize,
-            Symmetric = recipe.Symmetric,
-            DescendingActivations = recipe.ActOrder,
-            Damping = recipe.Damping,
+            Bits = options.Bits,
+            GroupSize = options.GroupSize,
+            Symmetric = options.Symmetric,
+            DescendingActivations = options.ActOrder && !options.StaticGroups,
+            Damping = options.Damping,
         };
         RunFolder.WriteWhole(folder.Quantized, temporary =>
         {

@@ -8,16 +8,16 @@ public sealed class ExpandedProductTests
 {
     private const int MostRows = 50;
 
-    public static TheoryData<int, int> Codes
+    public static TheoryData<string, int> Codes
     {
         get
         {
-            TheoryData<int, int> data = new();
-            foreach (int bits in new[] { 2, 3, 4, 8 })
+            TheoryData<string, int> data = new();
+            foreach (string codes in new[] { "2", "3", "4", "8", "nf4" })
             {
                 foreach (int groupSize in new[] { 32, 64, 96, 128, 256, -1 })
                 {
-                    data.Add(bits, groupSize);
+                    data.Add(codes, groupSize);
                 }
             }
 
@@ -27,12 +27,12 @@ public sealed class ExpandedProductTests
 
     [Theory]
     [MemberData(nameof(Codes))]
-    public void Product_GivenAnyNumberOfRows_ShouldGiveEachTheSameBits(int bits, int groupSize)
+    public void Product_GivenAnyNumberOfRows_ShouldGiveEachTheSameBits(string codes, int groupSize)
     {
         using CpuBackend backend = Open();
         foreach ((int outDim, int inDim) in new[] { (37, 384), (19, 1408), (8, 1280) })
         {
-            using QuantizedMatrix matrix = MatrixReference.Quantized(outDim, inDim, bits, groupSize, false, 3);
+            using QuantizedMatrix matrix = MatrixReference.Quantized(outDim, inDim, codes, groupSize, false, 3);
             CheckRows(backend, new WeightMatrix(matrix), outDim, inDim);
         }
     }
@@ -50,12 +50,12 @@ public sealed class ExpandedProductTests
 
     [Theory]
     [MemberData(nameof(Codes))]
-    public void Product_GivenSeveralPieces_ShouldMatchFloat64(int bits, int groupSize)
+    public void Product_GivenSeveralPieces_ShouldMatchFloat64(string codes, int groupSize)
     {
         using CpuBackend backend = Open();
         foreach ((int outDim, int inDim) in new[] { (21, 1300), (11, 2176), (7, 1300) })
         {
-            using QuantizedMatrix matrix = MatrixReference.Quantized(outDim, inDim, bits, groupSize, false, 3);
+            using QuantizedMatrix matrix = MatrixReference.Quantized(outDim, inDim, codes, groupSize, false, 3);
             double[] w = MatrixReference.Rounded(Array.ConvertAll(matrix.Dequantize(), v => (double)v));
             CheckValues(backend, new WeightMatrix(matrix), w, outDim, inDim);
         }

@@ -5,19 +5,22 @@ public sealed class PackedProductTests
 {
     private static readonly int[] RowCounts = [1, 2, 3, 4, 5, 16, 33];
 
-    public static TheoryData<int, int, bool> Weights
+    public static TheoryData<string, int, bool> Weights
     {
         get
         {
-            TheoryData<int, int, bool> data = new();
-            foreach (int bits in new[] { 2, 3, 4, 8 })
+            TheoryData<string, int, bool> data = new();
+            foreach (string codes in new[] { "2", "3", "4", "8", "nf4" })
             {
                 foreach (int groupSize in new[] { 5, 20, 32, 64, 128, 256, -1 })
                 {
-                    data.Add(bits, groupSize, false);
+                    data.Add(codes, groupSize, false);
                 }
 
-                data.Add(bits, 32, true);
+                if (codes != "nf4")
+                {
+                    data.Add(codes, 32, true);
+                }
             }
 
             return data;
@@ -28,18 +31,18 @@ public sealed class PackedProductTests
 
     [Theory]
     [MemberData(nameof(Weights))]
-    public void Product_GivenFloat32_ShouldMatchFloat64(int bits, int groupSize, bool scattered) =>
-        Check(bits, groupSize, scattered, Precision.Float32, static x => x, static w => w);
+    public void Product_GivenFloat32_ShouldMatchFloat64(string codes, int groupSize, bool scattered) =>
+        Check(codes, groupSize, scattered, Precision.Float32, static x => x, static w => w);
 
     [Theory]
     [MemberData(nameof(Weights))]
-    public void Product_GivenBFloat16_ShouldRoundOnlyTheOperands(int bits, int groupSize, bool scattered) =>
-        Check(bits, groupSize, scattered, Precision.BFloat16, static x => Array.ConvertAll(x, BFloat16.Round), MatrixReference.Rounded);
+    public void Product_GivenBFloat16_ShouldRoundOnlyTheOperands(string codes, int groupSize, bool scattered) =>
+        Check(codes, groupSize, scattered, Precision.BFloat16, static x => Array.ConvertAll(x, BFloat16.Round), MatrixReference.Rounded);
 
     [Theory]
     [MemberData(nameof(Weights))]
-    public void Product_GivenInt8_ShouldRoundTheActivationsOnly(int bits, int groupSize, bool scattered) =>
-        Check(bits, groupSize, scattered, Precision.Int8, static x => RoundedToInt8(x), static w => w);
+    public void Product_GivenInt8_ShouldRoundTheActivationsOnly(string codes, int groupSize, bool scattered) =>
+        Check(codes, groupSize, scattered, Precision.Int8, static x => RoundedToInt8(x), static w => w);
 
     [Fact]
     public void Product_GivenInt8_ShouldBeWithinHalfAStepOfEveryActivation()
@@ -157,12 +160,12 @@ public sealed class PackedProductTests
         }
     }
 
-    private static void Check(int bits, int groupSize, bool scattered, Precision precision, Func<float[], float[]> roundX, Func<double[], double[]> roundW)
+    private static void Check(string codes, int groupSize, bool scattered, Precision precision, Func<float[], float[]> roundX, Func<double[], double[]> roundW)
     {
         CpuBackend[] backends = [.. Tiers.Select(tier => new CpuBackend(2, tier))];
         foreach ((int outDim, int inDim) in new[] { (37, 512), (9, 300), (4, 131), (3, 128), (5, 71) })
         {
-            using QuantizedMatrix matrix = MatrixReference.Quantized(outDim, inDim, bits, groupSize, scattered, 3);
+            using QuantizedMatrix matrix = MatrixReference.Quantized(outDim, inDim, codes, groupSize, scattered, 3);
             double[] w = roundW(Array.ConvertAll(matrix.Dequantize(), v => (double)v));
             foreach (int rows in RowCounts)
             {

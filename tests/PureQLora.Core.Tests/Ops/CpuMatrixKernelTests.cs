@@ -4,20 +4,23 @@ namespace PureQLora.Core.Tests;
 public sealed class CpuMatrixKernelTests
 {
     [Theory]
-    [InlineData(2, 32, false)]
-    [InlineData(3, 32, false)]
-    [InlineData(4, 32, false)]
-    [InlineData(8, 32, false)]
-    [InlineData(3, 64, true)]
-    [InlineData(4, 128, true)]
-    [InlineData(8, -1, false)]
-    [InlineData(4, -1, false)]
-    [InlineData(4, 20, false)]      // groups that end inside a vector
-    [InlineData(2, 5, false)]       // and inside a byte
-    public void Dequantization_GivenAnyPieceOfARow_ShouldEqualTheFormulaBitForBit(int bits, int groupSize, bool scattered)
+    [InlineData("2", 32, false)]
+    [InlineData("3", 32, false)]
+    [InlineData("4", 32, false)]
+    [InlineData("8", 32, false)]
+    [InlineData("3", 64, true)]
+    [InlineData("4", 128, true)]
+    [InlineData("8", -1, false)]
+    [InlineData("4", -1, false)]
+    [InlineData("4", 20, false)]      // groups that end inside a vector
+    [InlineData("nf4", 64, false)]
+    [InlineData("nf4", -1, false)]
+    [InlineData("nf4", 20, false)]
+    [InlineData("2", 5, false)]       // and inside a byte
+    public void Dequantization_GivenAnyPieceOfARow_ShouldEqualTheFormulaBitForBit(string codes, int groupSize, bool scattered)
     {
         const int columns = 203;
-        using QuantizedMatrix matrix = MatrixReference.Quantized(3, columns, bits, groupSize, scattered, 5);
+        using QuantizedMatrix matrix = MatrixReference.Quantized(3, columns, codes, groupSize, scattered, 5);
         float[] row = new float[columns];
         foreach (CpuTier level in Enum.GetValues<CpuTier>())
         {
@@ -35,7 +38,8 @@ public sealed class CpuMatrixKernelTests
                 for (int i = 0; i < count; i++)
                 {
                     int group = matrix.GroupOf(start + i);
-                    float expected = matrix.Scale(2, group) * (matrix.Code(2, start + i) - matrix.Zero(2, group));
+                    int code = matrix.Code(2, start + i);
+                    float expected = matrix.Scale(2, group) * (codes == "nf4" ? CodeBook.NormalFloat4.Levels[code] : code - matrix.Zero(2, group));
                     Assert.Equal(BitConverter.SingleToUInt32Bits(expected), BitConverter.SingleToUInt32Bits(row[i]));
                 }
             }

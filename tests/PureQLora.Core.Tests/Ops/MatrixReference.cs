@@ -62,6 +62,22 @@ internal static class MatrixReference
         return tensor;
     }
 
+    /// <summary>A quantised matrix whose codes are <c>nf4</c>, or integers of so many bits.</summary>
+    public static QuantizedMatrix Quantized(int outDim, int inDim, string codes, int groupSize, bool scattered, int seed) => codes == "nf4"
+        ? Booked(outDim, inDim, CodeBook.NormalFloat4, groupSize, seed)
+        : Quantized(outDim, inDim, int.Parse(codes, null), groupSize, scattered, seed);
+
+    /// <summary>A matrix of random codes of a book, with values of about [−1, 1).</summary>
+    public static QuantizedMatrix Booked(int outDim, int inDim, CodeBook book, int groupSize, int seed)
+    {
+        Random random = new(seed);
+        int size = groupSize <= 0 || groupSize > inDim ? inDim : groupSize;
+        byte[] stream = new byte[((outDim * inDim) + 1) / 2];
+        random.NextBytes(stream);
+        float[] scales = [.. Enumerable.Range(0, outDim * ((inDim + size - 1) / size)).Select(_ => 0.5f + random.NextSingle())];
+        return QuantizedMatrix.FromStream(outDim, inDim, groupSize, stream, scales, book);
+    }
+
     /// <summary>A quantised matrix with values of about [−1, 1); with <paramref name="scattered"/> the groups are not in the order of the columns.</summary>
     public static QuantizedMatrix Quantized(int outDim, int inDim, int bits, int groupSize, bool scattered, int seed)
     {

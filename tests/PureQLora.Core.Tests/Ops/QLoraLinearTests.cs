@@ -2,7 +2,7 @@ namespace PureQLora.Core.Tests;
 
 public abstract class QLoraLinearTests : OpTests
 {
-    public static TheoryData<string> Weights => ["Float32", "BFloat16", "Float16", "2,32", "3,32", "4,32", "8,32", "4,64", "4,128", "8,-1", "4,-1", "3,-1", "4,32,scattered", "8,64,scattered", "2,24", "4,20"];
+    public static TheoryData<string> Weights => ["Float32", "BFloat16", "Float16", "2,32", "3,32", "4,32", "8,32", "4,64", "4,128", "8,-1", "4,-1", "3,-1", "4,32,scattered", "8,64,scattered", "2,24", "4,20", "nf4,64", "nf4,32", "nf4,20", "nf4,-1"];
 
     [Theory]
     [MemberData(nameof(Weights))]
@@ -33,6 +33,10 @@ public abstract class QLoraLinearTests : OpTests
     [InlineData("4,-1")]
     [InlineData("4,48")]
     [InlineData("8,64")]
+    [InlineData("nf4,32")]
+    [InlineData("nf4,64")]
+    [InlineData("nf4,48")]
+    [InlineData("nf4,-1")]
     public void QLoraLinear_GivenBFloat16Precision_ShouldRoundOnlyTheOperands(string kind)
     {
         // Few and many rows; whole blocks of 128 codes and 512 inner elements, more than one of them, and what is left beside them.
@@ -147,7 +151,7 @@ public abstract class QLoraLinearTests : OpTests
 
         string[] parts = kind.Split(',');
         return new WeightMatrix(MatrixReference.Quantized(
-            outDim, inDim, int.Parse(parts[0], null), int.Parse(parts[1], null), parts.Length > 2, 8));
+            outDim, inDim, parts[0], int.Parse(parts[1], null), parts.Length > 2, 8));
     }
 
     private static double[] Values(WeightMatrix weight)

@@ -34,6 +34,14 @@ internal sealed class StoriesModel : IDisposable
     /// <summary>64 samples of 256 ids, BOS first.</summary>
     public IReadOnlyList<int[]> Calibration { get; }
 
+    /// <summary>So many windows from where the stored ones come from; these are the first.</summary>
+    public IReadOnlyList<int[]> CalibrationOf(int windows)
+    {
+        string text = File.ReadAllText(RepositoryPaths.Shared("data", "text", "tinystories_val.txt"))[1_500_000..].Replace("<|endoftext|>", string.Empty, StringComparison.Ordinal);
+        IReadOnlyList<int> ids = Folder.Tokenizer.Encode(text[..Math.Min(text.Length, windows * 1500)]);
+        return [.. ids.Chunk(256).Take(windows).Select(row => (int[])[BosId, .. row[..^1]])];
+    }
+
     /// <summary>The reference's mean negative log-likelihood of a row of its table.</summary>
     public double Reference(string row) => _results.GetProperty(row).GetProperty("mean_nll").GetDouble();
 

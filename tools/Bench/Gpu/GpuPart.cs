@@ -18,7 +18,7 @@ internal abstract class GpuPart(string name, string title, int limit)
     /// <summary>All parts in their order; their limits together are ten minutes.</summary>
     public static IReadOnlyList<GpuPart> All { get; } =
     [
-        new GpuTestPart("kernels", "Kernels against the CPU engine and float64", 150, "-class-", "*Golden*"),
+        new GpuTestPart("kernels", "Kernels against the CPU engine and float64", 150, "-class-", "*Golden*", "-class-", "*PtxTests"),
         new GpuTestPart("golden", "Golden models and trajectories", 60, "-class", "*Golden*"),
         new GpuProductPart(),
         new GpuFewRowsPart(),

@@ -6,7 +6,7 @@ namespace PureQLora.Core;
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct CodeConstants
 {
-    /// <summary>What a code of 0 … 15 is worth before the zero point: itself, repeated for fewer than 4 bits.</summary>
+    /// <summary>What a code of 0 … 15 is worth before the zero point: the book's level, or itself, repeated for fewer than 4 bits.</summary>
     public fixed float Values[16];
 
     /// <summary>The lowest four bits of each word.</summary>
@@ -25,13 +25,13 @@ internal unsafe struct CodeConstants
     public fixed ushort Shifts[32];
 
     /// <summary>Fills in the vectors.</summary>
-    /// <param name="bits">Of a code.</param>
+    /// <param name="levels">Sixteen values by code.</param>
     /// <param name="parts">Pieces of a block that may lie in groups of their own.</param>
-    public void Set(int bits, int parts)
+    public void Set(float* levels, int parts)
     {
         for (int i = 0; i < 16; i++)
         {
-            Values[i] = i & ((1 << bits) - 1);
+            Values[i] = levels[i];
             Quarters[i] = (uint)((i / 4 * 3) + Math.Min(i % 4, 2));
         }
 

@@ -38,7 +38,7 @@ internal readonly unsafe struct ExpandedCodes(PackedRows rows, int parts) : IExp
     /// <remarks>The factors of all rows: what was just written by whole vectors would be slow to be read in parts.</remarks>
     public void Prepare(long row, long rows, float* buffer, RowTileArguments* arguments)
     {
-        arguments->Constants.Set(_rows.Bits, parts);
+        arguments->Constants.Set(_rows.Levels, parts);
         MatrixSource.Prefetch((byte*)(_rows.Scales + (row * _rows.Groups)), rows * _rows.Groups * sizeof(float));
         MatrixSource.Prefetch(_rows.Zeros + (row * _rows.Groups), rows * _rows.Groups);
         for (long i = 0; i < rows; i++)

@@ -10,6 +10,9 @@ internal unsafe interface ICodeWidth
     /// <summary>Bits of a code.</summary>
     static abstract int Bits { get; }
 
+    /// <summary>True where codes are looked up in a book instead of being numbers.</summary>
+    static abstract bool HasBook { get; }
+
     /// <summary>Loads 128 codes; may read up to 64 bytes.</summary>
     static abstract Vector512<uint> Load(byte* codes);
 }
@@ -21,6 +24,23 @@ internal readonly unsafe struct FourBits : ICodeWidth
     public static int Bits => 4;
 
     /// <inheritdoc/>
+    public static bool HasBook => false;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<uint> Load(byte* codes) => Vector512.Load((uint*)codes);
+}
+
+/// <summary>4-bit codes of a book.</summary>
+internal readonly unsafe struct FourBitLevels : ICodeWidth
+{
+    /// <inheritdoc/>
+    public static int Bits => 4;
+
+    /// <inheritdoc/>
+    public static bool HasBook => true;
+
+    /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<uint> Load(byte* codes) => Vector512.Load((uint*)codes);
 }
@@ -30,6 +50,9 @@ internal readonly unsafe struct ThreeBits : ICodeWidth
 {
     /// <inheritdoc/>
     public static int Bits => 3;
+
+    /// <inheritdoc/>
+    public static bool HasBook => false;
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -49,6 +72,9 @@ internal readonly unsafe struct TwoBits : ICodeWidth
 {
     /// <inheritdoc/>
     public static int Bits => 2;
+
+    /// <inheritdoc/>
+    public static bool HasBook => false;
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -19,7 +19,7 @@ internal readonly unsafe struct Int8PackedKernels : IPackedKernels
     private static readonly KernelTable Kernels = new(
         9 * (IPackedKernels.MostRows + 1), static index => Generate(index / (IPackedKernels.MostRows + 1), index % (IPackedKernels.MostRows + 1)));
 
-    public static bool Fits(in PackedRows rows) => rows.HasWholeBlocks && (rows.Bits == 4 || (rows.Bits == 8 && rows.Columns % PackedRows.Block == 0));
+    public static bool Fits(in PackedRows rows) => rows.HasWholeBlocks && !rows.HasBook && (rows.Bits == 4 || (rows.Bits == 8 && rows.Columns % PackedRows.Block == 0));
 
     public static int BlockBytes(int count) => (128 * count) + (((32 * count) + 63) & ~63);
 

@@ -17,6 +17,7 @@ internal readonly unsafe struct PackedRows(QuantizedMatrix matrix)
     public readonly byte* Codes = matrix.Codes;
     public readonly float* Scales = matrix.Scales;
     public readonly byte* Zeros = matrix.Zeros;
+    public readonly float* Levels = matrix.Levels;
     public readonly long RowBytes = matrix.RowBytes;
     public readonly int Bits = matrix.Bits;
     public readonly int Columns = matrix.InDim;
@@ -25,6 +26,9 @@ internal readonly unsafe struct PackedRows(QuantizedMatrix matrix)
 
     /// <summary>True where columns belong to groups in an order of their own.</summary>
     public readonly bool IsScattered = matrix.GroupIndexPointer is not null;
+
+    /// <summary>True where codes are looked up in a book instead of being numbers.</summary>
+    public readonly bool HasBook = matrix.CodeBook is not null;
 
     /// <summary>Blocks of a row.</summary>
     public int Blocks => (Columns + Block - 1) / Block;

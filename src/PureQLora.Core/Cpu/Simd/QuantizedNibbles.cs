@@ -22,6 +22,7 @@ internal readonly unsafe struct QuantizedNibbles
     private readonly byte* _codes;
     private readonly float* _scales;
     private readonly byte* _zeros;
+    private readonly float* _levels;
     private readonly long _rowBytes;
     private readonly long _groupSize;
     private readonly int _groups;
@@ -31,6 +32,7 @@ internal readonly unsafe struct QuantizedNibbles
         _codes = matrix.Codes;
         _scales = matrix.Scales;
         _zeros = matrix.Zeros;
+        _levels = matrix.Levels;
         (_rowBytes, _groupSize, _groups) = (matrix.RowBytes, matrix.GroupSize, matrix.Groups);
     }
 
@@ -218,7 +220,7 @@ internal readonly unsafe struct QuantizedNibbles
     private Vector256<ushort> Values(long row, long group)
     {
         long at = (row * _groups) + group;
-        Vector512<float> values = Vector512.ConvertToSingle(Vector512<int>.Indices - Vector512.Create((int)_zeros[at])) * Vector512.Create(_scales[at]);
+        Vector512<float> values = (Vector512.Load(_levels) - Vector512.Create((float)_zeros[at])) * Vector512.Create(_scales[at]);
         Vector512<uint> bits = values.AsUInt32();
         Vector512<uint> rounded = bits + Vector512.Create(0x7FFFu) + (Vector512.ShiftRightLogical(bits, 16) & Vector512<uint>.One);
         return Avx512F.ConvertToVector256UInt16(Vector512.ShiftRightLogical(rounded, 16));

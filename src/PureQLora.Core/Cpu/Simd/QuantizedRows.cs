@@ -4,13 +4,15 @@ using System.Runtime.Intrinsics.X86;
 
 namespace PureQLora.Core;
 
-/// <summary>Dequantisation of pieces of rows: scale · (code − zero), the same bits at every tier.</summary>
+/// <summary>Dequantisation of pieces of rows: scale · (code − zero), or scale · level(code), the same bits at every tier.</summary>
 internal readonly unsafe struct QuantizedRows
 {
     private readonly byte* _codes;
     private readonly float* _scales;
     private readonly byte* _zeros;
     private readonly int* _groupIndex;
+    private readonly float* _levels;
+    private readonly bool _hasBook;
     private readonly long _rowBytes;
     private readonly int _bits;
     private readonly int _groupSize;
@@ -23,6 +25,8 @@ internal readonly unsafe struct QuantizedRows
         _scales = matrix.Scales;
         _zeros = matrix.Zeros;
         _groupIndex = matrix.GroupIndexPointer;
+        _levels = matrix.Levels;
+        _hasBook = matrix.CodeBook is not null;
         (_rowBytes, _bits, _groupSize, _groups) = (matrix.RowBytes, matrix.Bits, matrix.GroupSize, matrix.Groups);
         _tier = tier >= CpuTier.Avx512 ? (Avx512F.IsSupported ? CpuTier.Avx512 : CpuTier.Avx2) : tier;
         if (_tier == CpuTier.Avx2 && !Avx2.IsSupported)
@@ -53,7 +57,7 @@ internal readonly unsafe struct QuantizedRows
             for (int column = start; column < end; column++)
             {
                 int group = _groupIndex[column];
-                target[column - start] = scales[group] * (Code(codes, column) - zeros[group]);
+                target[column - start] = scales[group] * (Level(codes, column) - zeros[group]);
             }
 
             return;
@@ -80,8 +84,8 @@ internal readonly unsafe struct QuantizedRows
     {
         int bits = _bits;
 
-        // The table repeats for fewer than 4 bits, so that the neighbour's bits in an index do not matter.
-        Vector512<int> values = Vector512<int>.Indices & Vector512.Create((1 << bits) - 1);
+        // Levels repeat for fewer than 4 bits, so that the neighbour's bits in an index do not matter.
+        Vector512<float> levels = Vector512.Load(_levels);
         Vector512<uint> shifts = (Vector512<int>.Indices & Vector512.Create(7)).AsUInt32() * Vector512.Create((uint)bits);
         byte* at = codes + ((long)column * bits / 8);
         while (column < end)
@@ -98,7 +102,7 @@ internal readonly unsafe struct QuantizedRows
             }
             else
             {
-                Vector512<float> table = Vector512.ConvertToSingle(values - zero) * scale;
+                Vector512<float> table = (levels - Vector512.ConvertToSingle(zero)) * scale;
                 for (; column <= stop - 16; column += 16, at += 2 * bits, target += 16)
                 {
                     Vector256<uint> lower = Vector256.Create(Unsafe.ReadUnaligned<uint>(at));
@@ -110,7 +114,7 @@ internal readonly unsafe struct QuantizedRows
 
             for (; column < stop; column++)
             {
-                *target++ = scales[group] * (Code(codes, column) - zeros[group]);
+                *target++ = scales[group] * (Level(codes, column) - zeros[group]);
             }
 
             group++;
@@ -123,7 +127,7 @@ internal readonly unsafe struct QuantizedRows
         // Eight codes fill whole bytes; vectors start there.
         while (column < stop && (column & 7) != 0)
         {
-            *target++ = scale * (Code(codes, column++) - zero);
+            *target++ = scale * (Level(codes, column++) - zero);
         }
 
         int vectors = _tier <= CpuTier.Vector128 ? 0 : (stop - column) & ~7;
@@ -133,6 +137,10 @@ internal readonly unsafe struct QuantizedRows
             if (_bits == 8)
             {
                 Bytes256(at, scale, zero, vectors, target);
+            }
+            else if (_hasBook)
+            {
+                LookedUp256(at, _levels, scale, vectors, target);
             }
             else
             {
@@ -145,7 +153,7 @@ internal readonly unsafe struct QuantizedRows
 
         while (column < stop)
         {
-            *target++ = scale * (Code(codes, column++) - zero);
+            *target++ = scale * (Level(codes, column++) - zero);
         }
     }
 
@@ -173,6 +181,27 @@ internal readonly unsafe struct QuantizedRows
             (Vector256.ConvertToSingle(code.AsInt32() - zeros) * scales).Store(target + i);
             codes += bits;
         }
+    }
+
+    /// <summary>4-bit codes of a book, eight at a time: each half of the book is looked up, the code's highest bit chooses.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void LookedUp256(byte* codes, float* levels, float scale, int count, float* target)
+    {
+        Vector256<float> lower = Vector256.Load(levels) * scale, upper = Vector256.Load(levels + 8) * scale;
+        Vector256<uint> shifts = Vector256<uint>.Indices * Vector256.Create(4u);
+        for (int i = 0; i < count; i += 8, codes += 4)
+        {
+            Vector256<uint> word = Vector256.Create(Unsafe.ReadUnaligned<uint>(codes));
+            Vector256<int> code = Avx2.ShiftRightLogicalVariable(word, shifts).AsInt32();
+            Vector256<float> first = Avx2.PermuteVar8x32(lower, code), second = Avx2.PermuteVar8x32(upper, code);
+            Avx.BlendVariable(first, second, (code << 28).AsSingle()).Store(target + i);
+        }
+    }
+
+    private float Level(byte* codes, int column)
+    {
+        int code = Code(codes, column);
+        return _hasBook ? _levels[code] : code;
     }
 
     private int Code(byte* codes, int column)
