@@ -10,6 +10,9 @@ public readonly struct Codes4 : ICodeFormat
     public static int Chunks => 1;
 
     /// <inheritdoc/>
+    public static int ChunkShift => 0;
+
+    /// <inheritdoc/>
     public static float Excess => QuantizedCodes.SmallBias;
 
     /// <inheritdoc/>

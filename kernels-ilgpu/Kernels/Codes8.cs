@@ -10,6 +10,9 @@ public readonly struct Codes8 : ICodeFormat
     public static int Chunks => 2;
 
     /// <inheritdoc/>
+    public static int ChunkShift => 1;
+
+    /// <inheritdoc/>
     public static float Excess => 0f;
 
     /// <inheritdoc/>

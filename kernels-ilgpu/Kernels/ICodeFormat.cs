@@ -8,6 +8,9 @@ public interface ICodeFormat
     /// <summary>Chunks of 32 codes.</summary>
     static abstract int Chunks { get; }
 
+    /// <summary>Logarithm to base 2 of <see cref="Chunks"/>: ILGPU divides by a constant as by any number.</summary>
+    static abstract int ChunkShift { get; }
+
     /// <summary>The chunk with one half of the 32 codes of a piece.</summary>
     /// <param name="codes">Shared.</param>
     /// <param name="start">Where the pieces start.</param>

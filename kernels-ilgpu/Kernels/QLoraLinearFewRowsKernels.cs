@@ -170,11 +170,11 @@ public static class QLoraLinearFewRowsKernels
         QuantizedWeightView weight = arguments.Weight;
         int slot = (Group.IdxX & 7) + (16 * pair);
         int column = Grid.IdxX * GroupColumns;
-        int row = column + (slot / TFormat.Chunks);
-        int other = column + ((slot + 8) / TFormat.Chunks);
+        int row = column + (slot >> TFormat.ChunkShift);
+        int other = column + ((slot + 8) >> TFormat.ChunkShift);
         int chunk = ((((column / GemmTile.Size) * weight.Pieces) + piece) * GemmTile.Size) + (column % GemmTile.Size);
-        Word4 firstChunk = weight.Codes[(chunk * TFormat.Chunks) + slot];
-        Word4 secondChunk = weight.Codes[(chunk * TFormat.Chunks) + slot + 8];
+        Word4 firstChunk = weight.Codes[(chunk << TFormat.ChunkShift) + slot];
+        Word4 secondChunk = weight.Codes[(chunk << TFormat.ChunkShift) + slot + 8];
         int place = weight.PieceGroups[piece] * weight.PaddedRows;
         float firstScale = weight.Scales[place + row];
         float secondScale = weight.Scales[place + other];
@@ -182,9 +182,9 @@ public static class QLoraLinearFewRowsKernels
         float secondOffset = weight.Offsets[place + other];
 
         // With two chunks a piece, the threads of one parity have the first half of it.
-        int at = start + (((Group.IdxX & 31) >> 3) * PieceFours) + ((slot % TFormat.Chunks) * (PieceFours / TFormat.Chunks));
+        int at = start + (((Group.IdxX & 31) >> 3) * PieceFours) + ((slot & (TFormat.Chunks - 1)) * (PieceFours >> TFormat.ChunkShift));
         RowSums part = default;
-        for (int eight = 0; eight < 4 / TFormat.Chunks; eight++)
+        for (int eight = 0; eight < 4 >> TFormat.ChunkShift; eight++)
         {
             part = FewRows.MultiplyAdd<TRows>(
                 part,
@@ -228,7 +228,7 @@ public static class QLoraLinearFewRowsKernels
     {
         int lane = Group.IdxX & 31;
         int slot = (lane & 7) + (16 * pair);
-        bool stores = lane < 8 && slot % TFormat.Chunks == 0;
+        bool stores = lane < 8 && (slot & (TFormat.Chunks - 1)) == 0;
         for (int row = 0; row < TRows.Count; row++)
         {
             int start = ((Group.IdxX >> 5) * TRows.Count * GroupColumns) + (row * GroupColumns);
@@ -237,8 +237,8 @@ public static class QLoraLinearFewRowsKernels
             float second = OverPieces<TFormat>(own.Second);
             if (stores)
             {
-                partial[start + (slot / TFormat.Chunks)] = first;
-                partial[start + ((slot + 8) / TFormat.Chunks)] = second;
+                partial[start + (slot >> TFormat.ChunkShift)] = first;
+                partial[start + ((slot + 8) >> TFormat.ChunkShift)] = second;
             }
         }
     }

@@ -31,8 +31,8 @@ public static class QuantizedWeightKernels
         ArrayView<Word4> codes = arguments.Codes;
         for (int chunk = 0; chunk < TFormat.Chunks; chunk++)
         {
-            int column = (piece * GemmTile.Depth) + (chunk * (GemmTile.Depth / TFormat.Chunks));
-            int perWord = 8 / TFormat.Chunks;
+            int column = (piece * GemmTile.Depth) + (chunk * (GemmTile.Depth >> TFormat.ChunkShift));
+            int perWord = 8 >> TFormat.ChunkShift;
             codes[(target * TFormat.Chunks) + chunk] = new Word4(
                 Word<TFormat>(arguments, row, column),
                 Word<TFormat>(arguments, row, column + perWord),
@@ -46,7 +46,7 @@ public static class QuantizedWeightKernels
         where TFormat : struct, ICodeFormat
     {
         uint word = 0;
-        for (int k = 0; k < 8 / TFormat.Chunks; k++)
+        for (int k = 0; k < 8 >> TFormat.ChunkShift; k++)
         {
             int source = arguments.ColumnMap[column + k];
             if (row < arguments.Rows && source >= 0)
