@@ -5,7 +5,7 @@ namespace PureQLora.Kernels;
 /// <param name="remedy">What to do about it, such as <c>install the driver</c>.</param>
 /// <param name="innerException">The driver's word for it, or null.</param>
 public sealed class DeviceMissingException(string reason, string remedy, Exception? innerException = null)
-    : NotSupportedException($"There is no GPU to compute on: {reason}; {remedy}, or use --device cpu.", innerException)
+    : NotSupportedException($"--device cuda finds no GPU: {reason}; {remedy}, or use --device cpu.", innerException)
 {
     /// <summary>Why.</summary>
     public string Reason { get; } = reason;

@@ -17,6 +17,9 @@ public sealed record BaseShape(LlamaConfig Config, DataType Stored)
     /// <summary>Dropout of the adapters.</summary>
     public double Dropout { get; init; }
 
+    /// <summary>Whether the adapters are trained, so that they have gradients.</summary>
+    public bool Trains { get; init; }
+
     /// <summary>The shape of a model as it is.</summary>
     public static BaseShape Of(LlamaModel model)
     {
@@ -36,7 +39,13 @@ public sealed record BaseShape(LlamaConfig Config, DataType Stored)
             }
         }
 
-        return new BaseShape(model.Config, model.EmbeddingTable.DataType) { Quantized = quantized, Adapters = adapters };
+        return new BaseShape(model.Config, model.EmbeddingTable.DataType)
+        {
+            Quantized = quantized,
+            Adapters = adapters,
+            Dropout = model.Linears.Max(layer => layer.Adapter?.Dropout ?? 0),
+            Trains = model.Linears.Any(layer => layer.Adapter is { A.RequiresGrad: true }),
+        };
     }
 
     /// <summary>The shape once a recipe has quantised it; one that is quantised stays as it is.</summary>

@@ -26,7 +26,7 @@ public sealed class MemoryPlanner(IDeviceBackend device)
     public MemoryPlan Training(BaseShape shape, TrainingOptions options, int passTokens)
     {
         ArgumentNullException.ThrowIfNull(options);
-        using Stage stage = new(device, shape, trainable: true);
+        using Stage stage = new(device, (shape ?? throw new ArgumentNullException(nameof(shape))) with { Trains = true });
         int[] ids = new int[passTokens];
         TrainingOptions one = options with { Steps = 1, BatchSize = 1, Accumulation = 1 };
 
@@ -58,7 +58,7 @@ public sealed class MemoryPlanner(IDeviceBackend device)
     /// <param name="length">Tokens of the longest, prompt and answer.</param>
     public MemoryPlan Generation(BaseShape shape, Precision precision, int sequences, int length)
     {
-        using Stage stage = new(device, shape, trainable: false);
+        using Stage stage = new(device, shape);
         (long cache, long activations) = GenerationRehearsal.Run(stage.Model, stage.Backend, precision, sequences, length);
         return new MemoryPlan
         {
@@ -77,7 +77,7 @@ public sealed class MemoryPlanner(IDeviceBackend device)
     /// <param name="tokens">Tokens of the largest pass.</param>
     public MemoryPlan Scoring(BaseShape shape, Precision precision, int tokens)
     {
-        using Stage stage = new(device, shape, trainable: false);
+        using Stage stage = new(device, shape);
         using Arena arena = new(stage.Backend);
         using ComputeScope scope = new(arena) { Precision = precision };
         int[] ids = new int[tokens];
@@ -99,7 +99,7 @@ public sealed class MemoryPlanner(IDeviceBackend device)
     {
         private readonly PlannedWeights _weights;
 
-        public Stage(IDeviceBackend device, BaseShape shape, bool trainable)
+        public Stage(IDeviceBackend device, BaseShape shape)
         {
             ArgumentNullException.ThrowIfNull(shape);
             Backend = device.Rehearse();
@@ -108,7 +108,7 @@ public sealed class MemoryPlanner(IDeviceBackend device)
             Model = new LlamaModel(shape.Config, _weights);
             Model.MoveTo(Backend);
             Weights = Backend.MemoryUsed - Empty;
-            _weights.Adapt(Model, trainable);
+            _weights.Adapt(Model);
             Filled = Backend.MemoryUsed;
         }
 

@@ -29,9 +29,7 @@ internal sealed class PlannedWeights(BaseShape shape, IDeviceBackend device) : I
     }
 
     /// <summary>Puts the adapters on a model of these weights.</summary>
-    /// <param name="model">The model.</param>
-    /// <param name="trainable">They get gradients.</param>
-    public void Adapt(LlamaModel model, bool trainable)
+    public void Adapt(LlamaModel model)
     {
         foreach (LinearLayer layer in model.Linears)
         {
@@ -39,14 +37,14 @@ internal sealed class PlannedWeights(BaseShape shape, IDeviceBackend device) : I
             {
                 Tensor a = On(new Shape(rank, layer.Weight.InDim), DataType.Float32);
                 Tensor b = On(new Shape(layer.Weight.OutDim, rank), DataType.Float32);
-                layer.Adapter = trainable
-                    ? new LoraAdapter(a.AsParameter(), b.AsParameter(), 1f, (float)shape.Dropout)
-                    : new LoraAdapter(a, b, 1f, 0f);
+                layer.Adapter = new LoraAdapter(Adapted(a), Adapted(b), 1f, (float)shape.Dropout);
             }
         }
     }
 
     public void Dispose() => _quantized.ForEach(matrix => matrix.Dispose());
+
+    private Tensor Adapted(Tensor factor) => shape.Trains ? factor.AsParameter() : factor;
 
     private Tensor On(Shape dimensions, DataType type) => new(dimensions, type, device.Allocate(dimensions.Count * type.Size()));
 }

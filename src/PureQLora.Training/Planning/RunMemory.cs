@@ -34,8 +34,8 @@ internal sealed record RunMemory(MemoryPlan Training, bool BaseFits)
 
         int length = LongestSequence(device, recipe, opened, data);
         int sequences = Math.Min(recipe.Evaluation.BatchSize, data.ProblemSets.Max(set => set.Problems.Count));
-        MemoryPlan Answers(BaseShape measured, int batch) =>
-            planner.Generation(measured, recipe.Training.Precision!.Value, batch, length) with { Work = "evaluation" };
+        MemoryPlan Answers(BaseShape measured, int batch) => planner.Generation(
+            measured with { Trains = true }, recipe.Training.Precision!.Value, batch, length) with { Work = "evaluation" };
         MemoryPlan evaluation = Answers(Trained(shape, recipe), sequences);
         observer.Report("memory", evaluation.ToString());
         PlanRefusal.Require(planner, evaluation,

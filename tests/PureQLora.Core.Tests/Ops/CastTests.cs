@@ -2,6 +2,9 @@ namespace PureQLora.Core.Tests;
 
 public abstract class CastTests : OpTests
 {
+    /// <summary>Whether a NaN keeps the bits that say which.</summary>
+    protected virtual bool KeepsPayloads => true;
+
     [Fact]
     public void Cast_GivenEveryLengthTo130_ShouldRoundToNearestEven()
     {
@@ -19,7 +22,14 @@ public abstract class CastTests : OpTests
             y.Storage.Read(y.ByteOffset, bytes);
             for (int i = 0; i < length; i++)
             {
-                Assert.Equal(((BFloat16)xs[i]).Bits, BitConverter.ToUInt16(bytes, 2 * i));
+                ushort bits = BitConverter.ToUInt16(bytes, 2 * i);
+                if (float.IsNaN(xs[i]) && !KeepsPayloads)
+                {
+                    Assert.True(float.IsNaN(BitConverter.UInt32BitsToSingle((uint)bits << 16)));
+                    continue;
+                }
+
+                Assert.Equal(((BFloat16)xs[i]).Bits, bits);
             }
 
             float[] back = Cast.Forward(scope, y, DataType.Float32).ToArray();

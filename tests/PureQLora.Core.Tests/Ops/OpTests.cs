@@ -5,6 +5,12 @@ public abstract class OpTests
 {
     protected abstract IBackend Backend { get; }
 
+    /// <summary>Share of the elements that tests of large tensors take; a simulated device runs its threads one after another.</summary>
+    protected virtual double Scale => 1;
+
+    /// <summary>Whether a case of so many multiplications is left out on this backend.</summary>
+    protected virtual bool IsTooLong(long multiplications) => false;
+
     protected ComputeScope Record() => new(Backend, recordGradients: true);
 
     /// <summary>A seeded parameter with values in [−1, 1).</summary>
@@ -24,8 +30,9 @@ public abstract class OpTests
     }
 
     /// <summary>Managed bytes that this thread allocates in one step, once a few have warmed up.</summary>
-    protected static long AllocatedBy(Action step)
+    protected long AllocatedBy(Action step)
     {
+        Assert.SkipUnless(Backend is CpuBackend, "What is allocated is measured on the CPU.");
         for (int i = 0; i < 3; i++)
         {
             step();

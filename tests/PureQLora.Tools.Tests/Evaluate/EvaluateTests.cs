@@ -132,7 +132,6 @@ public sealed class EvaluateTests : IDisposable
     [InlineData("--batch-size 0", "batch size")]
     [InlineData("--adapter a --adapters b", "--adapters")]
     [InlineData("--device npu", "cuda")]
-    [InlineData("--device cuda", "cuda")]
     [InlineData("--threads -1", "--threads")]
     [InlineData("--precision half", "bfloat16")]
     [InlineData("--limit many", "--limit")]

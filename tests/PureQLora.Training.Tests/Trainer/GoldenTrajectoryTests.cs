@@ -130,7 +130,7 @@ public sealed class GoldenTrajectoryTests
         tolerances.Check("loss", tolerances.Root.GetProperty("loss").GetDouble(), step.Loss);
     }
 
-    private static string Folder(string name)
+    internal static string Folder(string name)
     {
         string folder = RepositoryPaths.Fixture("models", "train", name);
         return Directory.Exists(folder) ? folder : RepositoryPaths.Shared("golden", "models", "train", name);
@@ -139,10 +139,23 @@ public sealed class GoldenTrajectoryTests
     private static (StepMetrics[] Steps, Dictionary<string, float[]> Final) Train(
         string name, CpuTier tier, Precision precision, bool checkpointing, int threads)
     {
-        string golden = Folder(name);
         using CpuBackend backend = CpuTiers.Open(tier, threads);
+        return Train(name, backend, precision, checkpointing);
+    }
+
+    /// <summary>Trains a golden run on any backend.</summary>
+    /// <param name="name">The run.</param>
+    /// <param name="backend">Computes.</param>
+    /// <param name="precision">Of matrix products.</param>
+    /// <param name="checkpointing">Whether blocks are computed twice.</param>
+    /// <param name="count">Steps to take, or null for all.</param>
+    internal static (StepMetrics[] Steps, Dictionary<string, float[]> Final) Train(
+        string name, IBackend backend, Precision precision, bool checkpointing, int? count = null)
+    {
+        string golden = Folder(name);
         using ModelFolder folder = ModelFolder.Open(
             RepositoryPaths.Fixture("models", name[..name.IndexOf("--", StringComparison.Ordinal)]), Path.Combine(golden, "initial"), trainable: true);
+        folder.Model.MoveTo(backend);
         JsonElement settings = GoldenTolerances.Read(Path.Combine(golden, "golden.json")).Root.GetProperty("settings");
         double Setting(string key) => settings.GetProperty(key).GetDouble();
         int total = settings.GetProperty("steps").GetInt32();
@@ -171,7 +184,7 @@ public sealed class GoldenTrajectoryTests
             WeightDecay = Setting("weight_decay"),
         };
         using Trainer trainer = new(folder.Model, backend, new BatchPlan(Samples(golden)), options, schedule, optimizer);
-        StepMetrics[] steps = [.. Enumerable.Range(0, total).Select(_ => trainer.Step())];
+        StepMetrics[] steps = [.. Enumerable.Range(0, count ?? total).Select(_ => trainer.Step())];
         return (steps, folder.Model.TrainableParameters.ToDictionary(parameter => $"base_model.model.{parameter.Name}", parameter => parameter.Value.ToArray()));
     }
 
