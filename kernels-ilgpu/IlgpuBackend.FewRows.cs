@@ -6,7 +6,7 @@ namespace PureQLora.Kernels;
 public sealed partial class IlgpuBackend
 {
     /// <summary>y = x · Wᵀ, and the adapter's term where there is one, of few rows with a quantised weight; nothing is rounded.</summary>
-    private void FewRowsProduct(Tensor x, QuantizedMatrix matrix, Tensor? low, Tensor? factor, bool accumulate, Tensor y)
+    private void FewRowsProduct(Tensor x, QuantizedMatrix matrix, Tensor? low, Tensor? factor, bool accumulate, Tensor y, Precision precision)
     {
         DeviceQuantizedMatrix weight = DeviceWeight(matrix);
         (_, _) = (Count(x), Count(y));
@@ -14,7 +14,7 @@ public sealed partial class IlgpuBackend
         ArrayView<float> floats = Floats(x);
         bool fours = !weight.IsMapped && HasWholeFours(x);
         _device.Launch(
-            FewRowsKernel(weight.CodeBits, rows),
+            FewRowsKernel(weight, precision, rows),
             new LaunchShape((weight.OutDim + QLoraLinearFewRowsKernels.GroupColumns - 1) / QLoraLinearFewRowsKernels.GroupColumns),
             new QLoraLinearFewRowsKernels.ProductArguments(
                 floats,
@@ -33,16 +33,33 @@ public sealed partial class IlgpuBackend
                 Floats(y)));
     }
 
-    private static Kernel<QLoraLinearFewRowsKernels.ProductArguments> FewRowsKernel(int codeBits, int rows) => (codeBits, rows) switch
+    private static Kernel<QLoraLinearFewRowsKernels.ProductArguments> FewRowsKernel(DeviceQuantizedMatrix weight, Precision precision, int rows)
     {
-        (4, 1) => QLoraLinearFewRowsKernels.Forward4Rows1,
-        (4, 2) => QLoraLinearFewRowsKernels.Forward4Rows2,
-        (4, <= 4) => QLoraLinearFewRowsKernels.Forward4Rows4,
-        (4, _) => QLoraLinearFewRowsKernels.Forward4Rows8,
-        (_, 1) => QLoraLinearFewRowsKernels.Forward8Rows1,
-        (_, 2) => QLoraLinearFewRowsKernels.Forward8Rows2,
-        (_, <= 4) => QLoraLinearFewRowsKernels.Forward8Rows4,
-        _ => QLoraLinearFewRowsKernels.Forward8Rows8,
+        if (weight.HasBook)
+        {
+            return Choose(
+                rows, QLoraLinearFewRowsKernels.BookRows1, QLoraLinearFewRowsKernels.BookRows2, QLoraLinearFewRowsKernels.BookRows4, QLoraLinearFewRowsKernels.BookRows8);
+        }
+
+        if (weight.CodeBits == 8)
+        {
+            return Choose(
+                rows, QLoraLinearFewRowsKernels.Forward8Rows1, QLoraLinearFewRowsKernels.Forward8Rows2, QLoraLinearFewRowsKernels.Forward8Rows4, QLoraLinearFewRowsKernels.Forward8Rows8);
+        }
+
+        return precision == Precision.Float32
+            ? Choose(
+                rows, QLoraLinearFewRowsKernels.Exact4Rows1, QLoraLinearFewRowsKernels.Exact4Rows2, QLoraLinearFewRowsKernels.Exact4Rows4, QLoraLinearFewRowsKernels.Exact4Rows8)
+            : Choose(
+                rows, QLoraLinearFewRowsKernels.Forward4Rows1, QLoraLinearFewRowsKernels.Forward4Rows2, QLoraLinearFewRowsKernels.Forward4Rows4, QLoraLinearFewRowsKernels.Forward4Rows8);
+    }
+
+    private static T Choose<T>(int rows, T one, T two, T four, T eight) => rows switch
+    {
+        1 => one,
+        2 => two,
+        <= 4 => four,
+        _ => eight,
     };
 
     /// <summary>Whether a product of dense matrices is one of few rows whose operands can be read 128 bits at a time.</summary>

@@ -17,7 +17,7 @@ public sealed partial class IlgpuBackend : IWeightMatMulKernels, IQLoraLinearKer
         else if (transposeWeight && IsFewRows(x))
         {
             CheckPrecision(precision);
-            FewRowsProduct(x, weight.Quantized!, null, null, accumulate, y);
+            FewRowsProduct(x, weight.Quantized!, null, null, accumulate, y, precision);
         }
         else if (precision == Precision.Float32)
         {
@@ -38,7 +38,7 @@ public sealed partial class IlgpuBackend : IWeightMatMulKernels, IQLoraLinearKer
         if (weight.Quantized is { } codes && transpose && IsFewRows(x))
         {
             CheckPrecision(precision);
-            FewRowsProduct(x, codes, low, factor, accumulate, y);
+            FewRowsProduct(x, codes, low, factor, accumulate, y, precision);
             return;
         }
 
@@ -108,8 +108,10 @@ public sealed partial class IlgpuBackend : IWeightMatMulKernels, IQLoraLinearKer
         _device.Launch(Kernel(weight, transpose), shape, new QLoraLinearKernels.ProductArguments(left.Chunks, left.Pitch, steps, weight.View, term, result));
     }
 
-    private static Kernel<QLoraLinearKernels.ProductArguments> Kernel(DeviceQuantizedMatrix weight, bool transpose) => (weight.CodeBits, transpose) switch
+    private static Kernel<QLoraLinearKernels.ProductArguments> Kernel(DeviceQuantizedMatrix weight, bool transpose) => (weight.HasBook ? 0 : weight.CodeBits, transpose) switch
     {
+        (0, true) => QLoraLinearKernels.ForwardBook,
+        (0, false) => QLoraLinearKernels.InputGradientBook,
         (4, true) => QLoraLinearKernels.Forward4,
         (4, false) => QLoraLinearKernels.InputGradient4,
         (_, true) => QLoraLinearKernels.Forward8,
@@ -149,7 +151,9 @@ public sealed partial class IlgpuBackend : IWeightMatMulKernels, IQLoraLinearKer
         DeviceQuantizedMatrix weight = DeviceWeight(matrix);
         Shape shape = new(weight.OutDim, weight.InDim);
         Tensor values = new(shape, DataType.Float32, Workspace(shape.Count * sizeof(float)));
-        Kernel<QLoraLinearKernels.DequantizeArguments> kernel = weight.CodeBits == 4 ? QLoraLinearKernels.Dequantize4 : QLoraLinearKernels.Dequantize8;
+        Kernel<QLoraLinearKernels.DequantizeArguments> kernel = weight.HasBook
+            ? QLoraLinearKernels.DequantizeBook
+            : weight.CodeBits == 4 ? QLoraLinearKernels.Dequantize4 : QLoraLinearKernels.Dequantize8;
         _device.Launch(
             kernel,
             LaunchShape.For((long)weight.OutDim * weight.Pieces * GemmTile.Depth, kernel.GroupSize),

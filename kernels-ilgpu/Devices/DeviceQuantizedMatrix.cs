@@ -25,14 +25,9 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
     /// <param name="device">Where it goes.</param>
     /// <param name="matrix">On the host.</param>
     /// <param name="workspace">Gives memory of the device until the next call.</param>
-    /// <exception cref="NotSupportedException">The codes are looked up in a book, which no kernel does.</exception>
     public DeviceQuantizedMatrix(Device device, QuantizedMatrix matrix, Func<long, DeviceMemory> workspace)
     {
-        if (matrix.CodeBook is { } book)
-        {
-            throw new NotSupportedException($"There are no kernels for weights of {book.Name}.");
-        }
-
+        HasBook = matrix.CodeBook is not null;
         (OutDim, InDim, Groups) = (matrix.OutDim, matrix.InDim, matrix.Groups);
         CodeBits = matrix.Bits == 8 ? 8 : 4;
         PaddedRows = (OutDim + GemmTile.Size - 1) / GemmTile.Size * GemmTile.Size;
@@ -41,13 +36,17 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
         IsMapped = !columnMap.AsSpan(0, InDim).SequenceEqual(Enumerable.Range(0, InDim).ToArray());
         _codes = device.Allocate((long)PaddedRows * Pieces * PieceColumns * CodeBits / 8);
         _scales = device.Allocate((long)PaddedRows * Groups * sizeof(float));
-        _offsets = device.Allocate((long)PaddedRows * Groups * sizeof(float));
+        _offsets = device.Allocate(OffsetCount * sizeof(float));
         _pieceGroups = Upload(device, pieceGroups);
         _columnMap = Upload(device, columnMap);
         if (device.Computes)
         {
             UploadCodes(device, matrix, workspace);
             UploadScales(device, matrix, workspace);
+            if (matrix.CodeBook is { } book)
+            {
+                _offsets.Write(0, MemoryMarshal.AsBytes(book.Levels));
+            }
         }
     }
 
@@ -60,6 +59,9 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
     /// <summary>4 or 8.</summary>
     public int CodeBits { get; }
 
+    /// <summary>Whether a book explains the codes, whose levels stand where others have offsets.</summary>
+    public bool HasBook { get; }
+
     /// <summary>Pieces of a row.</summary>
     public int Pieces { get; }
 
@@ -71,10 +73,12 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
     /// <summary>Column of the matrix for each column of the pieces, −1 for padding.</summary>
     public ArrayView<int> ColumnMap => _columnMap.View<int>(0, (long)Pieces * PieceColumns);
 
+    private long OffsetCount => HasBook ? CodeBook.Length : (long)Groups * PaddedRows;
+
     public QuantizedWeightView View => new(
         _codes.View<Word4>(0, _codes.ByteLength / 16),
         _scales.View<float>(0, (long)Groups * PaddedRows),
-        _offsets.View<float>(0, (long)Groups * PaddedRows),
+        _offsets.View<float>(0, OffsetCount),
         _pieceGroups.View<int>(0, Pieces),
         Pieces,
         PaddedRows);
@@ -153,14 +157,21 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
     private void UploadScales(Device device, QuantizedMatrix matrix, Func<long, DeviceMemory> workspace)
     {
         long count = (long)OutDim * Groups;
-        DeviceMemory raw = workspace(count * (sizeof(float) + 1));
+        long padded = (long)PaddedRows * Groups;
+        long offsetStart = ((count * (sizeof(float) + 1)) + sizeof(float) - 1) / sizeof(float) * sizeof(float);
+        DeviceMemory raw = workspace(offsetStart + (HasBook ? padded * sizeof(float) : 0));
         raw.Write(0, MemoryMarshal.AsBytes(matrix.RowScales));
         raw.Write(count * sizeof(float), matrix.RowZeros);
-        long padded = (long)PaddedRows * Groups;
         device.Launch(
             QuantizedWeightKernels.Scales,
             LaunchShape.For(padded, QuantizedWeightKernels.Scales.GroupSize),
             new QuantizedWeightKernels.ScaleArguments(
-                raw.View<float>(0, count), raw.View<byte>(count * sizeof(float), count), OutDim, Groups, PaddedRows, _scales.View<float>(0, padded), _offsets.View<float>(0, padded)));
+                raw.View<float>(0, count),
+                raw.View<byte>(count * sizeof(float), count),
+                OutDim,
+                Groups,
+                PaddedRows,
+                _scales.View<float>(0, padded),
+                HasBook ? raw.View<float>(offsetStart, padded) : _offsets.View<float>(0, padded)));
     }
 }

@@ -13,7 +13,13 @@ public readonly struct Codes4 : ICodeFormat
     public static int ChunkShift => 0;
 
     /// <inheritdoc/>
-    public static float Excess => QuantizedCodes.SmallBias;
+    public static float Excess => 0f;
+
+    /// <inheritdoc/>
+    public static float Offset(QuantizedWeightView weight, int place) => weight.Offsets[place];
+
+    /// <inheritdoc/>
+    public static float Number(QuantizedWeightView weight, int place, int code) => code + QuantizedCodes.Bias - weight.Offsets[place];
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -44,14 +50,21 @@ public readonly struct Codes4 : ICodeFormat
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static EightCodes Eight(Word4 chunk, int index, float offset)
     {
+        uint codes = Word(chunk, index);
+        uint even = QuantizedCodes.EvenNibbles(codes);
+        uint odd = QuantizedCodes.OddNibbles(codes);
+        return new EightCodes(
+            new Float4(QuantizedCodes.Biased0(even) - offset, QuantizedCodes.Biased0(odd) - offset, QuantizedCodes.Biased1(even) - offset, QuantizedCodes.Biased1(odd) - offset),
+            new Float4(QuantizedCodes.Biased2(even) - offset, QuantizedCodes.Biased2(odd) - offset, QuantizedCodes.Biased3(even) - offset, QuantizedCodes.Biased3(odd) - offset));
+    }
+
+    /// <summary>A word of a chunk.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static uint Word(Word4 chunk, int index)
+    {
         uint low = index == 0 ? chunk.X : chunk.Y;
         uint high = index == 2 ? chunk.Z : chunk.W;
-        uint codes = index < 2 ? low : high;
-        uint even = QuantizedCodes.SmallEven(codes);
-        uint odd = QuantizedCodes.SmallOdd(codes);
-        return new EightCodes(
-            new Float4(QuantizedCodes.Small0(even), QuantizedCodes.Small0(odd), QuantizedCodes.Small1(even), QuantizedCodes.Small1(odd)),
-            new Float4(QuantizedCodes.Small2(even), QuantizedCodes.Small2(odd), QuantizedCodes.Small3(even), QuantizedCodes.Small3(odd)));
+        return index < 2 ? low : high;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

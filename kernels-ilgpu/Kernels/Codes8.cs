@@ -16,6 +16,12 @@ public readonly struct Codes8 : ICodeFormat
     public static float Excess => 0f;
 
     /// <inheritdoc/>
+    public static float Offset(QuantizedWeightView weight, int place) => weight.Offsets[place];
+
+    /// <inheritdoc/>
+    public static float Number(QuantizedWeightView weight, int place, int code) => code + QuantizedCodes.Bias - weight.Offsets[place];
+
+    /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Word4 Half(ArrayView<Word4> codes, int start, int piece, int half) => codes[start + (2 * piece) + half];
 

@@ -30,12 +30,23 @@ public interface ICodeFormat
     /// <param name="index">0 … 31.</param>
     static abstract int Code(ArrayView<Word4> codes, int piece, int index);
 
+    /// <summary>What stands beside a scale: 2^23 plus the zero point, or the level of the thread's lane.</summary>
+    /// <param name="weight">The weight.</param>
+    /// <param name="place">Of the scale.</param>
+    static abstract float Offset(QuantizedWeightView weight, int place);
+
+    /// <summary>What a code stands for before it is scaled.</summary>
+    /// <param name="weight">The weight.</param>
+    /// <param name="place">Of the scale.</param>
+    /// <param name="code">From <see cref="Code"/>.</param>
+    static abstract float Number(QuantizedWeightView weight, int place, int code);
+
     /// <summary>How much larger than the codes, or than the codes less the zero point where it is 0, are the numbers of <see cref="Eight"/>.</summary>
     static abstract float Excess { get; }
 
     /// <summary>Eight codes of a chunk as floats, exactly.</summary>
     /// <param name="chunk">A piece, or a half of one.</param>
     /// <param name="index">Which eight of it.</param>
-    /// <param name="offset">2^23 plus the zero point.</param>
+    /// <param name="offset">From <see cref="Offset"/>.</param>
     static abstract EightCodes Eight(Word4 chunk, int index, float offset);
 }

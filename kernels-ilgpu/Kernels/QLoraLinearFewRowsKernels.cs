@@ -5,7 +5,7 @@ namespace PureQLora.Kernels;
 
 /// <summary>
 /// y = x · Wᵀ + low · factorᵀ of at most eight rows with a quantised weight, as in decoding: the codes go by once, 128 bits a thread, and
-/// nothing is rounded but sums in float32.
+/// neither they nor x are rounded, sums are float32.
 /// </summary>
 /// <remarks>
 /// A group makes 16 columns of y. A warp takes four pieces of 32 inputs at a time: eight threads share one and read its chunks of the 16 rows
@@ -17,17 +17,41 @@ public static class QLoraLinearFewRowsKernels
     /// <summary>Columns of y that a group makes.</summary>
     public const int GroupColumns = 16;
 
-    /// <summary>Codes of at most 4 bits, one row.</summary>
-    public static readonly Kernel<ProductArguments> Forward4Rows1 = new(Run<Codes4, Rows1>, FewRows.Threads, minGroups: 4);
+    /// <summary>Codes of at most 4 bits for precisions that round, one row.</summary>
+    public static readonly Kernel<ProductArguments> Forward4Rows1 = new(Run<BiasedCodes4, Rows1>, FewRows.Threads, minGroups: 4);
 
-    /// <summary>Codes of at most 4 bits, two rows.</summary>
-    public static readonly Kernel<ProductArguments> Forward4Rows2 = new(Run<Codes4, Rows2>, FewRows.Threads, minGroups: 3);
+    /// <summary>Codes of at most 4 bits for precisions that round, two rows.</summary>
+    public static readonly Kernel<ProductArguments> Forward4Rows2 = new(Run<BiasedCodes4, Rows2>, FewRows.Threads, minGroups: 3);
 
-    /// <summary>Codes of at most 4 bits, up to four rows.</summary>
-    public static readonly Kernel<ProductArguments> Forward4Rows4 = new(Run<Codes4, Rows4>, FewRows.Threads, minGroups: 2);
+    /// <summary>Codes of at most 4 bits for precisions that round, up to four rows.</summary>
+    public static readonly Kernel<ProductArguments> Forward4Rows4 = new(Run<BiasedCodes4, Rows4>, FewRows.Threads, minGroups: 2);
 
-    /// <summary>Codes of at most 4 bits, up to eight rows.</summary>
-    public static readonly Kernel<ProductArguments> Forward4Rows8 = new(Run<Codes4, Rows8>, FewRows.Threads, minGroups: 2);
+    /// <summary>Codes of at most 4 bits for precisions that round, up to eight rows.</summary>
+    public static readonly Kernel<ProductArguments> Forward4Rows8 = new(Run<BiasedCodes4, Rows8>, FewRows.Threads, minGroups: 2);
+
+    /// <summary>Codes of at most 4 bits exactly, one row.</summary>
+    public static readonly Kernel<ProductArguments> Exact4Rows1 = new(Run<Codes4, Rows1>, FewRows.Threads, minGroups: 3);
+
+    /// <summary>Codes of at most 4 bits exactly, two rows.</summary>
+    public static readonly Kernel<ProductArguments> Exact4Rows2 = new(Run<Codes4, Rows2>, FewRows.Threads, minGroups: 2);
+
+    /// <summary>Codes of at most 4 bits exactly, up to four rows.</summary>
+    public static readonly Kernel<ProductArguments> Exact4Rows4 = new(Run<Codes4, Rows4>, FewRows.Threads, minGroups: 2);
+
+    /// <summary>Codes of at most 4 bits exactly, up to eight rows.</summary>
+    public static readonly Kernel<ProductArguments> Exact4Rows8 = new(Run<Codes4, Rows8>, FewRows.Threads, minGroups: 2);
+
+    /// <summary>Codes of a book, one row.</summary>
+    public static readonly Kernel<ProductArguments> BookRows1 = new(Run<BookCodes4, Rows1>, FewRows.Threads, minGroups: 3);
+
+    /// <summary>Codes of a book, two rows.</summary>
+    public static readonly Kernel<ProductArguments> BookRows2 = new(Run<BookCodes4, Rows2>, FewRows.Threads, minGroups: 2);
+
+    /// <summary>Codes of a book, up to four rows.</summary>
+    public static readonly Kernel<ProductArguments> BookRows4 = new(Run<BookCodes4, Rows4>, FewRows.Threads, minGroups: 2);
+
+    /// <summary>Codes of a book, up to eight rows.</summary>
+    public static readonly Kernel<ProductArguments> BookRows8 = new(Run<BookCodes4, Rows8>, FewRows.Threads, minGroups: 2);
 
     /// <summary>Codes of 8 bits, one row.</summary>
     public static readonly Kernel<ProductArguments> Forward8Rows1 = new(Run<Codes8, Rows1>, FewRows.Threads, minGroups: 3);
@@ -178,8 +202,8 @@ public static class QLoraLinearFewRowsKernels
         int place = weight.PieceGroups[piece] * weight.PaddedRows;
         float firstScale = weight.Scales[place + row];
         float secondScale = weight.Scales[place + other];
-        float firstOffset = weight.Offsets[place + row];
-        float secondOffset = weight.Offsets[place + other];
+        float firstOffset = TFormat.Offset(weight, place + row);
+        float secondOffset = TFormat.Offset(weight, place + other);
 
         // With two chunks a piece, the threads of one parity have the first half of it.
         int at = start + (((Group.IdxX & 31) >> 3) * PieceFours) + ((slot & (TFormat.Chunks - 1)) * (PieceFours >> TFormat.ChunkShift));

@@ -24,11 +24,20 @@ public static class QLoraLinearKernels
     /// <summary>dx = dy · W + low · factor, codes of 8 bits.</summary>
     public static readonly Kernel<ProductArguments> InputGradient8 = new(RunProduct<Codes8, InputGradientPass>, GemmTile.Threads, minGroups: 2);
 
+    /// <summary>y = x · Wᵀ + low · factorᵀ, codes of a book.</summary>
+    public static readonly Kernel<ProductArguments> ForwardBook = new(RunProduct<BookCodes4, ForwardPass>, GemmTile.Threads, minGroups: 2);
+
+    /// <summary>dx = dy · W + low · factor, codes of a book.</summary>
+    public static readonly Kernel<ProductArguments> InputGradientBook = new(RunProduct<BookCodes4, InputGradientPass>, GemmTile.Threads, minGroups: 2);
+
     /// <summary>The whole weight as float32 numbers, one a thread: for products in float32.</summary>
     public static readonly Kernel<DequantizeArguments> Dequantize4 = new(RunDequantize<Codes4>, groupSize: 256);
 
     /// <summary>As <see cref="Dequantize4"/>, codes of 8 bits.</summary>
     public static readonly Kernel<DequantizeArguments> Dequantize8 = new(RunDequantize<Codes8>, groupSize: 256);
+
+    /// <summary>As <see cref="Dequantize4"/>, codes of a book.</summary>
+    public static readonly Kernel<DequantizeArguments> DequantizeBook = new(RunDequantize<BookCodes4>, groupSize: 256);
 
     /// <summary>y += bias, row by row, one element a thread.</summary>
     public static readonly Kernel<BiasArguments> Bias = new(RunBias, groupSize: 256);
@@ -169,7 +178,7 @@ public static class QLoraLinearKernels
         int slot = step & 1;
         int place = (weight.PieceGroups[step] * weight.PaddedRows) + column + row;
         float scale = weight.Scales[place];
-        float offset = weight.Offsets[place];
+        float offset = TFormat.Offset(weight, place);
         Word4 words = TFormat.Half(codes, slot * GemmTile.Size * TFormat.Chunks, row, half);
         int start = slot * GemmTile.Chunks;
         right[start + GemmTile.Place(row, 2 * half)] = TFormat.First(words, scale, offset);
@@ -187,7 +196,7 @@ public static class QLoraLinearKernels
         int slot = step & 1;
         int place = (weight.PieceGroups[PieceOfTile(weight, piece)] * weight.PaddedRows) + (step * GemmTile.Depth) + row;
         float scale = weight.Scales[place];
-        float offset = weight.Offsets[place];
+        float offset = TFormat.Offset(weight, place);
         Word4 words = TFormat.Half(codes, slot * GemmTile.Size * TFormat.Chunks, (piece * GemmTile.Depth) + row, half);
         int start = slot * GemmTile.Chunks;
         int chunk = (4 * piece) + (2 * half);
@@ -220,9 +229,9 @@ public static class QLoraLinearKernels
         {
             int chunk = ((((row / GemmTile.Size) * weight.Pieces) + piece) * GemmTile.Size) + (row % GemmTile.Size);
             int place = (weight.PieceGroups[piece] * weight.PaddedRows) + row;
-            float code = TFormat.Code(weight.Codes, chunk, column % GemmTile.Depth) + QuantizedCodes.Bias;
+            int code = TFormat.Code(weight.Codes, chunk, column % GemmTile.Depth);
             ArrayView<float> values = arguments.Values;
-            values[(row * arguments.Columns) + target] = weight.Scales[place] * (code - weight.Offsets[place]);
+            values[(row * arguments.Columns) + target] = weight.Scales[place] * TFormat.Number(weight, place, code);
         }
     }
 

@@ -78,7 +78,7 @@ public sealed class GpuTests
     {
         using TemporaryFolder folder = new();
         GpuResults results = new(folder.Path, "cuda, A GPU", "600.1");
-        results.Begin(GpuPart.All[2]);
+        results.Begin(GpuPart.All[3]);
         results.Add(GpuRow.Of("first | one", ("ms", 1.5), ("absent", null)));
         results.Add(GpuRow.Of("second", ("TFLOP/s", 312.0)));
         results.Add(GpuRow.Note("Not done after 55 seconds."));

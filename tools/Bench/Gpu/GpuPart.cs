@@ -18,8 +18,9 @@ internal abstract class GpuPart(string name, string title, int limit)
     /// <summary>All parts in their order; their limits together are ten minutes.</summary>
     public static IReadOnlyList<GpuPart> All { get; } =
     [
-        new GpuTestPart("kernels", "Kernels against the CPU engine and float64", 150, "-class-", "*Golden*", "-class-", "*PtxTests"),
-        new GpuTestPart("golden", "Golden models and trajectories", 60, "-class", "*Golden*"),
+        new GpuTestPart("kernels", "Kernels against the CPU engine and float64", 90, "-class-", "*.Device*", "-class-", "*.PtxTests"),
+        new GpuTestPart("operations", "Every operation by the engine's own tests", 70, "-class", "*.Device*", "-class-", "*.DeviceGoldenTests", "-class-", "*.DeviceQLoraTests"),
+        new GpuTestPart("golden", "Golden models and trajectories", 50, "-explicit", "on", "-class", "*.DeviceGoldenTests", "-class", "*.DeviceQLoraTests"),
         new GpuProductPart(),
         new GpuFewRowsPart(),
         new GpuAttentionPart(),

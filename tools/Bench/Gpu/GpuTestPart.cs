@@ -14,6 +14,9 @@ internal sealed partial class GpuTestPart(string name, string title, int limit, 
     /// <summary>Tells the tests to run on the GPU.</summary>
     public const string DeviceVariable = "PUREQLORA_TEST_DEVICE";
 
+    /// <summary>Tells them to leave out no shape.</summary>
+    public const string ShapesVariable = "PUREQLORA_DEVICE_TESTS";
+
     /// <summary>The tests' project and program.</summary>
     public const string Project = "PureQLora.Kernels.Ilgpu.Tests";
 
@@ -74,6 +77,7 @@ internal sealed partial class GpuTestPart(string name, string title, int limit, 
             RedirectStandardError = true,
         };
         start.Environment[DeviceVariable] = quick ? "" : "cuda";
+        start.Environment[ShapesVariable] = "full";
         return start;
     }
 

@@ -7,7 +7,7 @@ using PureQLora.Training.Tests;
 namespace PureQLora.Kernels.Tests;
 
 /// <summary>Golden models and runs on the device. In float32 the tolerances are those of the golden files, as for every tier of the CPU.</summary>
-public sealed class DeviceGoldenTests : IDisposable
+public sealed class DeviceGoldenTests : KernelTest
 {
     /// <summary>
     /// In bfloat16 each operand has 8 significant bits, an error of up to 2⁻⁹ of its value that sums of many terms average: 2⁻⁶ of a tensor's
@@ -15,16 +15,12 @@ public sealed class DeviceGoldenTests : IDisposable
     /// </summary>
     private const double BFloat16Error = 1.0 / 64;
 
-    private readonly IlgpuBackend _backend = new(new SimulatedDevice());
-
     public static TheoryData<string> All => [.. GoldenModel.Names];
 
-    public void Dispose() => _backend.Dispose();
-
     [Theory]
-    [InlineData("llama3-gqa")]
-    [InlineData("mistral-sliding")]
-    [InlineData("qwen3")]
+    [FastData("llama3-gqa")]
+    [FastData("mistral-sliding")]
+    [FastData("qwen3")]
     public void Forward_GivenAGoldenModel_ShouldMatchTransformers(string name) => CheckForward(name);
 
     [Theory(Explicit = true)]
@@ -33,8 +29,8 @@ public sealed class DeviceGoldenTests : IDisposable
     public void Forward_GivenEveryGoldenModel_ShouldMatchTransformers(string name) => CheckForward(name);
 
     [Theory]
-    [InlineData(Precision.Float32)]
-    [InlineData(Precision.BFloat16)]
+    [FastData(Precision.Float32)]
+    [FastData(Precision.BFloat16)]
     public void Backward_GivenPeftsAdapter_ShouldHaveItsGradients(Precision precision)
     {
         string folder = RepositoryPaths.Fixture("models", "lora", "llama-mha--lora");
@@ -42,8 +38,8 @@ public sealed class DeviceGoldenTests : IDisposable
         GoldenTolerances tolerances = GoldenTolerances.Read(Path.Combine(folder, "golden.json"));
         using GoldenModel golden = new("llama-mha");
         LoraInjection.Load(golden.Model, folder, trainable: true);
-        golden.Model.MoveTo(_backend);
-        using ComputeScope scope = new(_backend, recordGradients: true) { Precision = precision };
+        golden.Model.MoveTo(Gpu);
+        using ComputeScope scope = new(Gpu, recordGradients: true) { Precision = precision };
 
         Tensor loss = golden.Loss(scope, checkpoint: true);
         scope.Backward(loss);
@@ -65,13 +61,13 @@ public sealed class DeviceGoldenTests : IDisposable
     }
 
     [Theory]
-    [InlineData("llama-mha--lora", 3)]
+    [FastData("llama-mha--lora", 3)]
     public void Step_GivenAGoldenRun_ShouldBeginItsTrajectory(string name, int steps) => CheckTrajectory(name, steps);
 
     [Theory(Explicit = true)]
     [Trait("Category", "Slow")]
-    [InlineData("llama-mha--lora")]
-    [InlineData("qwen2--lora")]
+    [FastData("llama-mha--lora")]
+    [FastData("qwen2--lora")]
     public void Step_GivenAGoldenRun_ShouldFollowItsTrajectory(string name) => CheckTrajectory(name, 20);
 
     private static double Distance(float[] expected, float[] actual) =>
@@ -80,8 +76,8 @@ public sealed class DeviceGoldenTests : IDisposable
     private void CheckForward(string name)
     {
         using GoldenModel golden = new(name);
-        golden.Model.MoveTo(_backend);
-        using ComputeScope scope = new(_backend);
+        golden.Model.MoveTo(Gpu);
+        using ComputeScope scope = new(Gpu);
 
         Tensor hidden = golden.Model.Forward(scope, golden.Input(scope));
 
@@ -94,7 +90,7 @@ public sealed class DeviceGoldenTests : IDisposable
         GoldenTolerances tolerances = GoldenTolerances.Read(Path.Combine(GoldenTrajectoryTests.Folder(name), "golden.json"));
         double[] Expected(string key) => [.. tolerances.Root.GetProperty(key).EnumerateArray().Select(value => value.GetDouble())];
 
-        (StepMetrics[] taken, _) = GoldenTrajectoryTests.Train(name, _backend, Precision.Float32, checkpointing: true, steps);
+        (StepMetrics[] taken, _) = GoldenTrajectoryTests.Train(name, Gpu, Precision.Float32, checkpointing: true, steps);
 
         foreach ((StepMetrics step, (double loss, double norm)) in taken.Zip(Expected("loss").Zip(Expected("grad_norm"))))
         {

@@ -5,20 +5,19 @@ using PureQLora.Models;
 namespace PureQLora.Kernels.Tests;
 
 /// <summary>An adapter on a 4-bit GPTQ checkpoint on the device, against float64 truth.</summary>
-public sealed class DeviceQLoraTests
+public sealed class DeviceQLoraTests : KernelTest
 {
     /// <remarks>
     /// In float32 the tolerances of the CPU's test; in bfloat16 2⁻⁶ of a gradient's norm, as some ten products of operands with 8 significant
     /// bits leave it.
     /// </remarks>
     [Theory]
-    [InlineData(Precision.Float32, 1e-4)]
-    [InlineData(Precision.BFloat16, 1.0 / 64)]
+    [FastData(Precision.Float32, 1e-4)]
+    [FastData(Precision.BFloat16, 1.0 / 64)]
     public void Backward_GivenAQuantizedBase_ShouldMatchFloat64(Precision precision, double error)
     {
         GoldenTensors golden = GoldenTensors.Read(RepositoryPaths.Fixture("quantization", "lora", "lora.safetensors"));
         using JsonDocument figures = JsonDocument.Parse(File.ReadAllBytes(RepositoryPaths.Fixture("quantization", "lora", "lora.json")));
-        using IlgpuBackend backend = new(new SimulatedDevice());
         using ModelFolder folder = ModelFolder.Open(RepositoryPaths.Fixture("quantization", "checkpoints", "gptq_b4_g64_sym"));
         LoraInjection.Inject(folder.Model, new LoraConfig { Rank = 8, Alpha = 16 }, seed: 1);
         foreach (LinearLayer layer in folder.Model.Linears.Where(layer => layer.Adapter is not null))
@@ -27,10 +26,10 @@ public sealed class DeviceQLoraTests
             layer.Adapter.B.CopyFrom(golden.Floats($"{layer.Name}.lora_B"));
         }
 
-        folder.Model.MoveTo(backend);
+        folder.Model.MoveTo(Gpu);
         int[] labels = golden.Ints("labels");
         int[] targets = [.. Enumerable.Range(0, labels.Length).Select(at => at % 32 == 31 ? CrossEntropy.Ignored : labels[at + 1])];
-        using ComputeScope scope = new(backend, recordGradients: true) { Precision = precision };
+        using ComputeScope scope = new(Gpu, recordGradients: true) { Precision = precision };
         ModelInput input = ModelInput.Rows(scope, golden.Ints("input_ids"), 32);
 
         Tensor loss = folder.Model.Loss(scope, input, scope.From(targets, input.Ids.Shape), 48);
