@@ -6,7 +6,7 @@ namespace PureQLora.Kernels.Tests;
 /// <remarks>The largest shapes of the engine's tests are left out unless the variable <c>PUREQLORA_DEVICE_TESTS</c> is <c>full</c>.</remarks>
 public sealed class BridgedDevice : IDisposable
 {
-    private const long MostMultiplications = 400_000;
+    private const long MostMultiplications = 60_000;
 
     private readonly TestDevice _test;
     private readonly CpuBackend _host;

@@ -50,7 +50,7 @@ public sealed class DeviceCausalAttentionTests : CausalAttentionTests, IDisposab
 
     protected override IBackend Backend => _device.Backend;
 
-    protected override bool IsTooLong(long multiplications) => BridgedDevice.IsTooLong(multiplications);
+    protected override bool IsTooLong(long multiplications) => BridgedDevice.IsTooLong(multiplications / 3);
 
     public void Dispose() => _device.Dispose();
 }

@@ -64,7 +64,7 @@ public sealed class DeviceRunTests : IDisposable
     {
         Quantization = recipe.Quantization with { Method = PureQLora.Models.QuantizationMethod.RoundToNearest },
         Lora = recipe.Lora with { Rank = 2, Targets = ["q_proj", "down_proj"] },
-        Data = recipe.Data with { MaxLength = 40, WordProblems = new() { NewProblems = 6, OldProblems = 2 }, CompletionOnly = false },
+        Data = recipe.Data with { MaxLength = 24, WordProblems = new() { NewProblems = 6, OldProblems = 2 }, CompletionOnly = false },
         Training = recipe.Training with { Steps = 3, BatchSize = 1, Accumulation = 1, SaveEvery = 1 },
     };
 

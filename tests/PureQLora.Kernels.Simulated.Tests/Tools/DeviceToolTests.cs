@@ -19,7 +19,7 @@ public sealed class DeviceToolTests : IDisposable
     {
         using SimulatedGpu gpu = new(() => new SimulatedDevice());
 
-        ToolResult result = Tool.Train([.. Short("run"), "--device", "cuda", "--set", "evaluation.limit=1", "--set", "evaluation.maxNewTokens=2"]).ShouldSucceed();
+        ToolResult result = Tool.Train([.. Short("run"), "--device", "cuda", "--eval-data", Problem(), "--set", "evaluation.maxNewTokens=2"]).ShouldSucceed();
 
         Assert.Contains("device        cuda, simulation\n", result.Output, StringComparison.Ordinal);
         Assert.Contains("memory        training ", result.Output, StringComparison.Ordinal);
@@ -83,8 +83,7 @@ public sealed class DeviceToolTests : IDisposable
         })];
 
         Assert.Equal(results[0].Nll, results[1].Nll, 1e-5);
-        string problem = _folder.Write("problem.jsonl", """{"question": "Tom has 3 apples and buys 4. How many?", "answer": "#### 7"}""");
-        ToolResult match = Tool.Evaluate("gsm8k", "--model", _model, "--data", problem, "--max-new-tokens", "2", "--device", "cuda").ShouldSucceed();
+        ToolResult match = Tool.Evaluate("gsm8k", "--model", _model, "--data", Problem(), "--max-new-tokens", "2", "--device", "cuda").ShouldSucceed();
         Assert.Contains("memory  evaluation ", match.Error, StringComparison.Ordinal);
     }
 
@@ -110,10 +109,15 @@ public sealed class DeviceToolTests : IDisposable
         Tool.Generate("--model", _model, "--prompt", "a", "--precision", "int8", "--device", "cuda").ShouldBeRefused("int8", "--device cpu");
     }
 
+    private string Problem() => _folder.Write("problem.jsonl", """{"question": "9 + 1?", "answer": "#### 10"}""");
+
+    private string Data() => _folder.Write(
+        "train.jsonl", string.Concat(Enumerable.Range(1, 6).Select(i => $$"""{"question":"{{i}} + 1?","answer":"#### {{i + 1}}"}""" + "\n")));
+
     private string[] Short(string output) =>
     [
-        "--model", _model, "--output", _folder[output], "--threads", "1", "--set", "data.wordProblems.newProblems=4", "--set", "data.wordProblems.oldProblems=2",
-        "--set", "data.maxLength=192", "--set", "training.steps=1", "--set", "training.batchSize=1", "--set", "lora.targets=v_proj", "--set", "lora.rank=2",
+        "--model", _model, "--data", Data(), "--output", _folder[output], "--threads", "1",
+        "--set", "training.steps=1", "--set", "training.batchSize=1", "--set", "lora.targets=v_proj", "--set", "lora.rank=2",
         "--set", "quantization.groupSize=32", "--set", "quantization.method=roundToNearest",
     ];
 }
