@@ -28,36 +28,31 @@ public sealed class DeviceGoldenTests : KernelTest
     [MemberData(nameof(All))]
     public void Forward_GivenEveryGoldenModel_ShouldMatchTransformers(string name) => CheckForward(name);
 
-    [Theory]
-    [FastData(Precision.Float32)]
-    [FastData(Precision.BFloat16)]
-    public void Backward_GivenPeftsAdapter_ShouldHaveItsGradients(Precision precision)
+    [FastFact]
+    public void Backward_GivenPeftsAdapter_ShouldHaveItsGradients()
     {
-        string folder = RepositoryPaths.Fixture("models", "lora", "llama-mha--lora");
-        GoldenTensors values = GoldenTensors.Read(Path.Combine(folder, "golden.safetensors"));
-        GoldenTolerances tolerances = GoldenTolerances.Read(Path.Combine(folder, "golden.json"));
-        using GoldenModel golden = new("llama-mha");
-        LoraInjection.Load(golden.Model, folder, trainable: true);
-        golden.Model.MoveTo(Gpu);
-        using ComputeScope scope = new(Gpu, recordGradients: true) { Precision = precision };
+        GoldenTensors values = GoldenTensors.Read(Path.Combine(AdapterFolder, "golden.safetensors"));
+        GoldenTolerances tolerances = GoldenTolerances.Read(Path.Combine(AdapterFolder, "golden.json"));
 
-        Tensor loss = golden.Loss(scope, checkpoint: true);
-        scope.Backward(loss);
+        (float loss, IReadOnlyDictionary<string, float[]> gradients) = Gradients(Gpu, Precision.Float32);
 
-        double expected = tolerances.Root.GetProperty("loss").GetDouble();
-        Assert.Equal(expected, loss.ToArray()[0], precision == Precision.Float32 ? tolerances.Of("loss") : BFloat16Error * expected);
-        foreach (NamedParameter parameter in golden.Model.TrainableParameters)
+        Assert.Equal(tolerances.Root.GetProperty("loss").GetDouble(), loss, tolerances.Of("loss"));
+        foreach ((string name, float[] gradient) in gradients)
         {
-            (float[] wanted, float[] got) = (values.Floats($"grad.base_model.model.{parameter.Name}"), parameter.Value.Grad!.ToArray());
-            if (precision == Precision.Float32)
-            {
-                tolerances.Check("grad", wanted, got, parameter.Name);
-            }
-            else
-            {
-                Assert.InRange(Distance(wanted, got), 0, BFloat16Error);
-            }
+            tolerances.Check("grad", values.Floats($"grad.base_model.model.{name}"), gradient, name);
         }
+    }
+
+    /// <summary>In bfloat16 the CPU, which rounds the same operands, is the measure: what rounding alone does to a gradient differs from one to the next.</summary>
+    [FastFact]
+    public void Backward_GivenPeftsAdapterInBFloat16_ShouldHaveTheGradientsOfTheCpu()
+    {
+        (float wanted, IReadOnlyDictionary<string, float[]> expected) = Gradients(Cpu, Precision.BFloat16);
+
+        (float loss, IReadOnlyDictionary<string, float[]> gradients) = Gradients(Gpu, Precision.BFloat16);
+
+        Assert.Equal(wanted, loss, BFloat16Error * wanted);
+        Assert.All(gradients, gradient => Assert.InRange(Distance(expected[gradient.Key], gradient.Value), 0, BFloat16Error));
     }
 
     [Theory]
@@ -69,6 +64,19 @@ public sealed class DeviceGoldenTests : KernelTest
     [FastData("llama-mha--lora")]
     [FastData("qwen2--lora")]
     public void Step_GivenAGoldenRun_ShouldFollowItsTrajectory(string name) => CheckTrajectory(name, 20);
+
+    private static string AdapterFolder => RepositoryPaths.Fixture("models", "lora", "llama-mha--lora");
+
+    private static (float Loss, IReadOnlyDictionary<string, float[]> Gradients) Gradients(IBackend backend, Precision precision)
+    {
+        using GoldenModel golden = new("llama-mha");
+        LoraInjection.Load(golden.Model, AdapterFolder, trainable: true);
+        golden.Model.MoveTo(backend);
+        using ComputeScope scope = new(backend, recordGradients: true) { Precision = precision };
+        Tensor loss = golden.Loss(scope, checkpoint: true);
+        scope.Backward(loss);
+        return (loss.ToArray()[0], golden.Model.TrainableParameters.ToDictionary(parameter => parameter.Name, parameter => parameter.Value.Grad!.ToArray()));
+    }
 
     private static double Distance(float[] expected, float[] actual) =>
         Math.Sqrt(expected.Zip(actual, (e, a) => ((double)e - a) * ((double)e - a)).Sum() / expected.Sum(e => (double)e * e));
