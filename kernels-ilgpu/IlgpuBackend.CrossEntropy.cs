@@ -6,12 +6,19 @@ namespace PureQLora.Kernels;
 
 public sealed partial class IlgpuBackend : ICrossEntropyKernels
 {
+    private int[] _supervised = [];
+
     /// <inheritdoc/>
     public long CrossEntropyRows(Tensor labels, int vocabulary, Tensor rows)
     {
         ArgumentNullException.ThrowIfNull(labels);
         ArgumentNullException.ThrowIfNull(rows);
-        int[] values = ReadInts(labels);
+        ReadOnlySpan<int> values = ReadInts(labels);
+        if (_supervised.Length < values.Length)
+        {
+            _supervised = new int[values.Length];
+        }
+
         int count = 0;
         for (int token = 0; token < values.Length; token++)
         {
@@ -27,10 +34,10 @@ public sealed partial class IlgpuBackend : ICrossEntropyKernels
                     nameof(labels), label, $"The label of token {token} is outside the vocabulary, allowed 0–{vocabulary - 1} or {CrossEntropy.Ignored} for none.");
             }
 
-            values[count++] = token;
+            _supervised[count++] = token;
         }
 
-        Memory(rows).Write(rows.ByteOffset, MemoryMarshal.AsBytes(values.AsSpan(0, count)));
+        Memory(rows).Write(rows.ByteOffset, MemoryMarshal.AsBytes(_supervised.AsSpan(0, count)));
         return count;
     }
 

@@ -55,7 +55,7 @@ public sealed partial class IlgpuBackend : IGatherKernels
             throw new ArgumentException($"{rows} does not hold a row of {table} for each of the ids {ids.Shape}.", nameof(rows));
         }
 
-        int[] values = ReadInts(ids);
+        ReadOnlySpan<int> values = ReadInts(ids);
         for (int i = 0; i < values.Length; i++)
         {
             if ((uint)values[i] >= table[0])

@@ -52,6 +52,12 @@ public sealed partial class IlgpuBackend : IMatMulKernels
         }
 
         (_, _) = (Count(a), Count(b));
+        if (IsFewRows(rows, transposeA, a, transposeB, b))
+        {
+            MultiplyFewRows(a, b, rows, columns, alpha, accumulate, c);
+            return;
+        }
+
         if (precision == Precision.Float32)
         {
             MultiplyFloat32(a, transposeA, b, transposeB, rows, inner, columns, Result(c, rows, columns, alpha, accumulate));

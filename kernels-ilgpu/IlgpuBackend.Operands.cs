@@ -13,7 +13,7 @@ public sealed partial class IlgpuBackend
     {
         if (!_weights.TryGetValue(matrix, out DeviceQuantizedMatrix? weight))
         {
-            weight = new DeviceQuantizedMatrix(_device, matrix);
+            weight = new DeviceQuantizedMatrix(_device, matrix, Workspace);
             _weights.Add(matrix, weight);
         }
 

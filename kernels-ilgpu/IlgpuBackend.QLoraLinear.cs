@@ -14,6 +14,11 @@ public sealed partial class IlgpuBackend : IWeightMatMulKernels, IQLoraLinearKer
         {
             Multiply(x, false, dense, transposeWeight, 1f, accumulate, y, precision);
         }
+        else if (transposeWeight && IsFewRows(x))
+        {
+            CheckPrecision(precision);
+            FewRowsProduct(x, weight.Quantized!, null, null, accumulate, y, precision);
+        }
         else if (precision == Precision.Float32)
         {
             Multiply(x, false, Dequantized(weight.Quantized!), transposeWeight, 1f, accumulate, y, precision);
@@ -28,7 +33,15 @@ public sealed partial class IlgpuBackend : IWeightMatMulKernels, IQLoraLinearKer
     /// <inheritdoc/>
     public void QLoraProduct(Tensor x, WeightMatrix weight, bool transpose, Tensor low, Tensor factor, bool accumulate, Tensor y, Precision precision)
     {
+        ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(weight);
+        if (weight.Quantized is { } codes && transpose && IsFewRows(x))
+        {
+            CheckPrecision(precision);
+            FewRowsProduct(x, codes, low, factor, accumulate, y, precision);
+            return;
+        }
+
         if (weight.Quantized is { } quantized && precision != Precision.Float32)
         {
             CheckPrecision(precision);
@@ -95,13 +108,18 @@ public sealed partial class IlgpuBackend : IWeightMatMulKernels, IQLoraLinearKer
         _device.Launch(Kernel(weight, transpose), shape, new QLoraLinearKernels.ProductArguments(left.Chunks, left.Pitch, steps, weight.View, term, result));
     }
 
-    private static Kernel<QLoraLinearKernels.ProductArguments> Kernel(DeviceQuantizedMatrix weight, bool transpose) => (weight.CodeBits, transpose) switch
+    private static Kernel<QLoraLinearKernels.ProductArguments> Kernel(DeviceQuantizedMatrix weight, bool transpose) => (weight.HasBook ? 0 : weight.CodeBits, transpose) switch
     {
+        (0, true) => QLoraLinearKernels.ForwardBook,
+        (0, false) => QLoraLinearKernels.InputGradientBook,
         (4, true) => QLoraLinearKernels.Forward4,
         (4, false) => QLoraLinearKernels.InputGradient4,
         (_, true) => QLoraLinearKernels.Forward8,
         (_, false) => QLoraLinearKernels.InputGradient8,
     };
+
+    /// <summary>Whether every weight would serve so few rows that reading it is all that counts.</summary>
+    private static bool IsFewRows(Tensor x) => x.Shape.Rows is > 0 and <= FewRows.Most;
 
     private static int Tiles(int extent) => (extent + GemmTile.Size - 1) / GemmTile.Size;
 
@@ -133,7 +151,9 @@ public sealed partial class IlgpuBackend : IWeightMatMulKernels, IQLoraLinearKer
         DeviceQuantizedMatrix weight = DeviceWeight(matrix);
         Shape shape = new(weight.OutDim, weight.InDim);
         Tensor values = new(shape, DataType.Float32, Workspace(shape.Count * sizeof(float)));
-        Kernel<QLoraLinearKernels.DequantizeArguments> kernel = weight.CodeBits == 4 ? QLoraLinearKernels.Dequantize4 : QLoraLinearKernels.Dequantize8;
+        Kernel<QLoraLinearKernels.DequantizeArguments> kernel = weight.HasBook
+            ? QLoraLinearKernels.DequantizeBook
+            : weight.CodeBits == 4 ? QLoraLinearKernels.Dequantize4 : QLoraLinearKernels.Dequantize8;
         _device.Launch(
             kernel,
             LaunchShape.For((long)weight.OutDim * weight.Pieces * GemmTile.Depth, kernel.GroupSize),

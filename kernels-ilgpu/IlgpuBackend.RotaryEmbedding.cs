@@ -27,8 +27,8 @@ public sealed partial class IlgpuBackend : IRotaryEmbeddingKernels
 
     private static void CheckPositions(Tensor positions, long limit)
     {
-        int[] values = ReadInts(positions);
-        int token = values.AsSpan().IndexOfAnyExceptInRange(0, (int)Math.Min(int.MaxValue, limit - 1));
+        ReadOnlySpan<int> values = ReadInts(positions);
+        int token = values.IndexOfAnyExceptInRange(0, (int)Math.Min(int.MaxValue, limit - 1));
         if (token >= 0)
         {
             throw new ArgumentOutOfRangeException(

@@ -76,9 +76,17 @@ public sealed partial class IlgpuBackend : IBackend
     private static DeviceMemory Memory(Tensor tensor) => tensor.Storage as DeviceMemory
         ?? throw new ArgumentException($"{tensor} is in host memory; copy it to the device first.", nameof(tensor));
 
-    /// <summary>Integers of the device, on the host: a kernel cannot throw, and an index out of range would read elsewhere. It waits.</summary>
-    private static int[] ReadInts(Tensor tensor)
+    /// <summary>
+    /// Integers of the device, on the host: a kernel cannot throw, and an index out of range would read elsewhere. It waits for the device
+    /// unless they came from the host in this pass.
+    /// </summary>
+    private static ReadOnlySpan<int> ReadInts(Tensor tensor)
     {
+        if (!tensor.HostInts.IsEmpty)
+        {
+            return tensor.HostInts.Span;
+        }
+
         int[] values = new int[Count(tensor)];
         Memory(tensor).Read(tensor.ByteOffset, MemoryMarshal.AsBytes(values.AsSpan()));
         return values;

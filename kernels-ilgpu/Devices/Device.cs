@@ -17,6 +17,9 @@ public abstract class Device : IDisposable
     /// <summary>The most that <see cref="MemoryUsed"/> has been.</summary>
     public long MemoryPeak { get; private set; }
 
+    /// <summary>How often the host has waited for what it read.</summary>
+    public long Waits { get; private set; }
+
     /// <summary>False where launches and copies do nothing (<see cref="RehearsalDevice"/>), so that nobody need prepare what they would read.</summary>
     public virtual bool Computes => true;
 
@@ -72,6 +75,9 @@ public abstract class Device : IDisposable
 
     /// <summary>Counts a block that came back.</summary>
     internal void GiveBack(long byteLength) => MemoryUsed -= Taken(byteLength);
+
+    /// <summary>Counts a read, which waits for what was launched before.</summary>
+    internal void CountWait() => Waits++;
 
     /// <summary>What to throw where a block cannot be given out.</summary>
     /// <param name="byteLength">What was asked for.</param>

@@ -4,7 +4,7 @@ using PureQLora.Core;
 
 namespace PureQLora.Kernels;
 
-/// <summary>A block of device memory. Reading and writing wait for what was launched before.</summary>
+/// <summary>A block of device memory. Reading waits for what was launched before.</summary>
 public abstract class DeviceMemory : Storage
 {
     private readonly Device _device;
@@ -63,6 +63,9 @@ public abstract class DeviceMemory : Storage
         memory.ZeroAsync(0, byteLength);
         return memory;
     }
+
+    /// <summary>Counts a read, which waits for what was launched before.</summary>
+    protected void CountWait() => _device.CountWait();
 
     /// <summary>Gives the block back to the device; called once.</summary>
     protected abstract void Release();

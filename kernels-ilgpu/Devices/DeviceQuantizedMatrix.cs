@@ -13,20 +13,21 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
 {
     private const int PieceColumns = GemmTile.Depth;
 
+    /// <summary>What is uploaded at a time.</summary>
+    private const long PortionBytes = 8L << 20;
+
     private readonly DeviceMemory _codes;
     private readonly DeviceMemory _scales;
     private readonly DeviceMemory _offsets;
     private readonly DeviceMemory _pieceGroups;
     private readonly DeviceMemory _columnMap;
 
-    /// <exception cref="NotSupportedException">The codes are looked up in a book, which no kernel does.</exception>
-    public DeviceQuantizedMatrix(Device device, QuantizedMatrix matrix)
+    /// <param name="device">Where it goes.</param>
+    /// <param name="matrix">On the host.</param>
+    /// <param name="workspace">Gives memory of the device until the next call.</param>
+    public DeviceQuantizedMatrix(Device device, QuantizedMatrix matrix, Func<long, DeviceMemory> workspace)
     {
-        if (matrix.CodeBook is { } book)
-        {
-            throw new NotSupportedException($"There are no kernels for weights of {book.Name}.");
-        }
-
+        HasBook = matrix.CodeBook is not null;
         (OutDim, InDim, Groups) = (matrix.OutDim, matrix.InDim, matrix.Groups);
         CodeBits = matrix.Bits == 8 ? 8 : 4;
         PaddedRows = (OutDim + GemmTile.Size - 1) / GemmTile.Size * GemmTile.Size;
@@ -35,13 +36,17 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
         IsMapped = !columnMap.AsSpan(0, InDim).SequenceEqual(Enumerable.Range(0, InDim).ToArray());
         _codes = device.Allocate((long)PaddedRows * Pieces * PieceColumns * CodeBits / 8);
         _scales = device.Allocate((long)PaddedRows * Groups * sizeof(float));
-        _offsets = device.Allocate((long)PaddedRows * Groups * sizeof(float));
+        _offsets = device.Allocate(OffsetCount * sizeof(float));
         _pieceGroups = Upload(device, pieceGroups);
         _columnMap = Upload(device, columnMap);
         if (device.Computes)
         {
-            UploadCodes(matrix, columnMap);
-            UploadScales(matrix);
+            UploadCodes(device, matrix, workspace);
+            UploadScales(device, matrix, workspace);
+            if (matrix.CodeBook is { } book)
+            {
+                _offsets.Write(0, MemoryMarshal.AsBytes(book.Levels));
+            }
         }
     }
 
@@ -54,6 +59,9 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
     /// <summary>4 or 8.</summary>
     public int CodeBits { get; }
 
+    /// <summary>Whether a book explains the codes, whose levels stand where others have offsets.</summary>
+    public bool HasBook { get; }
+
     /// <summary>Pieces of a row.</summary>
     public int Pieces { get; }
 
@@ -65,10 +73,12 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
     /// <summary>Column of the matrix for each column of the pieces, −1 for padding.</summary>
     public ArrayView<int> ColumnMap => _columnMap.View<int>(0, (long)Pieces * PieceColumns);
 
+    private long OffsetCount => HasBook ? CodeBook.Length : (long)Groups * PaddedRows;
+
     public QuantizedWeightView View => new(
         _codes.View<Word4>(0, _codes.ByteLength / 16),
         _scales.View<float>(0, (long)Groups * PaddedRows),
-        _offsets.View<float>(0, (long)Groups * PaddedRows),
+        _offsets.View<float>(0, OffsetCount),
         _pieceGroups.View<int>(0, Pieces),
         Pieces,
         PaddedRows);
@@ -117,48 +127,51 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
         return memory;
     }
 
-    /// <summary>Panel by panel; what pads a row or the panel has the code 0.</summary>
-    private void UploadCodes(QuantizedMatrix matrix, int[] columnMap)
+    /// <summary>Some panels at a time: the bit streams as they are, which the device then brings into its order.</summary>
+    private void UploadCodes(Device device, QuantizedMatrix matrix, Func<long, DeviceMemory> workspace)
     {
-        int pieceBytes = PieceColumns * CodeBits / 8;
-        byte[] panel = new byte[(long)GemmTile.Size * Pieces * pieceBytes];
-        byte[] codes = new byte[InDim];
-        for (int first = 0; first < PaddedRows; first += GemmTile.Size)
+        int portion = (int)Math.Clamp(PortionBytes / matrix.RowBytes / GemmTile.Size * GemmTile.Size, GemmTile.Size, PaddedRows);
+        Kernel<QuantizedWeightKernels.CodeArguments> kernel = CodeBits == 4 ? QuantizedWeightKernels.Codes4 : QuantizedWeightKernels.Codes8;
+        DeviceMemory words = workspace(portion * matrix.RowBytes);
+        for (int first = 0; first < OutDim; first += portion)
         {
-            Array.Clear(panel);
-            for (int row = first; row < Math.Min(first + GemmTile.Size, OutDim); row++)
-            {
-                matrix.CopyCodes(row, codes);
-                for (int column = 0; column < columnMap.Length; column++)
-                {
-                    if (columnMap[column] >= 0)
-                    {
-                        int piece = (((column / PieceColumns) * GemmTile.Size) + row - first) * pieceBytes;
-                        int bit = column % PieceColumns * CodeBits;
-                        panel[piece + (bit / 8)] |= (byte)(codes[columnMap[column]] << (bit % 8));
-                    }
-                }
-            }
-
-            _codes.Write((long)first * Pieces * pieceBytes, panel);
+            int rows = Math.Min(portion, OutDim - first);
+            int padded = Math.Min(portion, PaddedRows - first);
+            words.Write(0, matrix.PackedRows(first, rows));
+            device.Launch(
+                kernel,
+                LaunchShape.For((long)padded * Pieces, kernel.GroupSize),
+                new QuantizedWeightKernels.CodeArguments(
+                    words.View<uint>(0, rows * matrix.RowBytes / sizeof(uint)),
+                    matrix.Bits,
+                    (int)(matrix.RowBytes / sizeof(uint)),
+                    first,
+                    rows,
+                    padded,
+                    ColumnMap,
+                    Pieces,
+                    _codes.View<Word4>(0, _codes.ByteLength / 16)));
         }
     }
 
-    /// <summary>Rows that pad have the scale 0, so that their values are 0.</summary>
-    private void UploadScales(QuantizedMatrix matrix)
+    private void UploadScales(Device device, QuantizedMatrix matrix, Func<long, DeviceMemory> workspace)
     {
-        float[] scales = new float[PaddedRows];
-        float[] offsets = new float[PaddedRows];
-        for (int group = 0; group < Groups; group++)
-        {
-            for (int row = 0; row < OutDim; row++)
-            {
-                scales[row] = matrix.Scale(row, group);
-                offsets[row] = QuantizedCodes.Bias + matrix.Zero(row, group);
-            }
-
-            _scales.Write((long)group * PaddedRows * sizeof(float), MemoryMarshal.AsBytes(scales.AsSpan()));
-            _offsets.Write((long)group * PaddedRows * sizeof(float), MemoryMarshal.AsBytes(offsets.AsSpan()));
-        }
+        long count = (long)OutDim * Groups;
+        long padded = (long)PaddedRows * Groups;
+        long offsetStart = ((count * (sizeof(float) + 1)) + sizeof(float) - 1) / sizeof(float) * sizeof(float);
+        DeviceMemory raw = workspace(offsetStart + (HasBook ? padded * sizeof(float) : 0));
+        raw.Write(0, MemoryMarshal.AsBytes(matrix.RowScales));
+        raw.Write(count * sizeof(float), matrix.RowZeros);
+        device.Launch(
+            QuantizedWeightKernels.Scales,
+            LaunchShape.For(padded, QuantizedWeightKernels.Scales.GroupSize),
+            new QuantizedWeightKernels.ScaleArguments(
+                raw.View<float>(0, count),
+                raw.View<byte>(count * sizeof(float), count),
+                OutDim,
+                Groups,
+                PaddedRows,
+                _scales.View<float>(0, padded),
+                HasBook ? raw.View<float>(offsetStart, padded) : _offsets.View<float>(0, padded)));
     }
 }

@@ -10,15 +10,20 @@ namespace PureQLora.Kernels;
 /// <summary>A device of ILGPU: an NVIDIA GPU, or the CPU that stands in for one in tests. One stream, one thread.</summary>
 public sealed class IlgpuDevice : Device
 {
+    /// <summary>What may be on its way to the device.</summary>
+    private const int UploadBytes = 16 << 20;
+
     private readonly Context _context;
     private readonly Accelerator _accelerator;
     private readonly AcceleratorStream _stream;
     private readonly Dictionary<Kernel, Delegate> _launchers = [];
+    private readonly UploadRing _uploads;
 
     private IlgpuDevice(Context context, Accelerator accelerator)
     {
         (_context, _accelerator) = (context, accelerator);
         _stream = accelerator.CreateStream();
+        _uploads = new UploadRing(this, UploadBytes);
         Name = accelerator is CudaAccelerator cuda ? $"{cuda.Name}, compute {cuda.Architecture.Major}.{cuda.Architecture.Minor}" : "ILGPU on the CPU";
     }
 
@@ -142,6 +147,9 @@ public sealed class IlgpuDevice : Device
             ? OutOfMemory(byteLength, exception)
             : new DeviceFailedException($"{Name} does not answer any more ({exception.Message}); dmesg and nvidia-smi may tell why. Start again, or use --device cpu.", exception);
 
+    /// <summary>Starts copying bytes of the host to a block, in the order of the launches; they may be changed at once.</summary>
+    internal void Upload(IlgpuMemory memory, long byteOffset, ReadOnlySpan<byte> source) => _uploads.Write(memory, byteOffset, source);
+
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
@@ -149,6 +157,7 @@ public sealed class IlgpuDevice : Device
         {
             try
             {
+                _uploads.Dispose();
                 _stream.Dispose();
                 _accelerator.Dispose();
                 _context.Dispose();

@@ -25,6 +25,7 @@ internal sealed class IlgpuMemory : DeviceMemory
     public override void Read(long byteOffset, Span<byte> destination)
     {
         CheckRange(byteOffset, destination.Length);
+        CountWait();
         if (!destination.IsEmpty)
         {
             try
@@ -41,17 +42,7 @@ internal sealed class IlgpuMemory : DeviceMemory
     public override void Write(long byteOffset, ReadOnlySpan<byte> source)
     {
         CheckRange(byteOffset, source.Length);
-        if (!source.IsEmpty)
-        {
-            try
-            {
-                Bytes(byteOffset, source.Length).CopyFromCPU(_stream, ref MemoryMarshal.GetReference(source), source.Length);
-            }
-            catch (AcceleratorException exception)
-            {
-                throw _device.Failure(exception);
-            }
-        }
+        _device.Upload(this, byteOffset, source);
     }
 
     public override void CopyFromAsync(long byteOffset, PinnedMemory source, int sourceOffset, int count)

@@ -27,16 +27,16 @@ public static class CausalAttentionKernels
     public static readonly Kernel<TileArguments> QueryGradient128 = new(RunQueryGradient<Head128>, AttentionTile.Threads, minGroups: 2);
 
     /// <summary>dk, heads of up to 64 numbers.</summary>
-    public static readonly Kernel<TileArguments> KeyGradient64 = new(RunKeyGradient<Head64>, AttentionTile.Threads, minGroups: 3);
+    public static readonly Kernel<TileArguments> KeyGradient64 = new(RunKeySide<Head64, KeySide>, AttentionTile.Threads, minGroups: 3);
 
     /// <summary>dk, heads of up to 128 numbers.</summary>
-    public static readonly Kernel<TileArguments> KeyGradient128 = new(RunKeyGradient<Head128>, AttentionTile.Threads, minGroups: 2);
+    public static readonly Kernel<TileArguments> KeyGradient128 = new(RunKeySide<Head128, KeySide>, AttentionTile.Threads, minGroups: 2);
 
     /// <summary>dv, heads of up to 64 numbers.</summary>
-    public static readonly Kernel<TileArguments> ValueGradient64 = new(RunValueGradient<Head64>, AttentionTile.Threads, minGroups: 3);
+    public static readonly Kernel<TileArguments> ValueGradient64 = new(RunKeySide<Head64, ValueSide>, AttentionTile.Threads, minGroups: 3);
 
     /// <summary>dv, heads of up to 128 numbers.</summary>
-    public static readonly Kernel<TileArguments> ValueGradient128 = new(RunValueGradient<Head128>, AttentionTile.Threads, minGroups: 2);
+    public static readonly Kernel<TileArguments> ValueGradient128 = new(RunKeySide<Head128, ValueSide>, AttentionTile.Threads, minGroups: 2);
 
     /// <summary>The rows or the keys of every pair one after another, rounded, padded with zeros; two numbers a thread.</summary>
     public static readonly Kernel<PackArguments> Pack = new(RunPack, groupSize: 256);
@@ -133,8 +133,10 @@ public static class CausalAttentionKernels
         StoreRow<THead>(arguments, pair, row + 8, sums, isUpper: false);
     }
 
-    private static void RunKeyGradient<THead>(TileArguments arguments)
+    /// <summary>The gradient of the keys or of the values: both see the same probabilities, column by column.</summary>
+    private static void RunKeySide<THead, TSide>(TileArguments arguments)
         where THead : struct, IHeadSize
+        where TSide : struct, IKeySide
     {
         ArrayView<Word4> first = SharedMemory.Allocate<Word4>(AttentionTile.LeftRows * THead.Size / 8);
         ArrayView<Word4> second = SharedMemory.Allocate<Word4>(AttentionTile.LeftRows * THead.Size / 8);
@@ -142,7 +144,12 @@ public static class CausalAttentionKernels
         int pair = Grid.IdxX % arguments.Pairs;
         int key = Grid.IdxX / arguments.Pairs * AttentionTile.LeftRows;
         HeadOperand keys = LoadLeft<THead>(first, arguments.K, (pair * arguments.PaddedKeys) + key);
-        HeadOperand values = LoadLeft<THead>(second, arguments.V, (pair * arguments.PaddedKeys) + key);
+        HeadOperand values = default;
+        if (TSide.IsKeys)
+        {
+            values = LoadLeft<THead>(second, arguments.V, (pair * arguments.PaddedKeys) + key);
+        }
+
         int tile = AttentionRange.FirstRowTile(geometry, key);
         int end = AttentionRange.EndRowTile(geometry, pair, key);
         key += AttentionTile.UpperRow();
@@ -154,35 +161,16 @@ public static class CausalAttentionKernels
             int statistic = (pair * arguments.PaddedRows) + (tile * AttentionTile.RightRows) + AttentionTile.FirstColumn();
             RowAccumulators p = AttentionWeights.MaskRows(geometry, pair, key, tile, AttentionTile.Scores<THead>(keys, first, start));
             p = AttentionWeights.ColumnExponentials(p, arguments.LogSumExp, statistic);
-            RowAccumulators dp = AttentionTile.Scores<THead>(values, second, start);
-            sums = AttentionTile.Combine<THead>(sums, AttentionWeights.ColumnDifferentiate(p, dp, arguments.Delta, statistic), first, start);
-        }
-
-        // The queries are multiplied by the scale already.
-        StoreKey<THead>(arguments, pair, key, sums, isUpper: true);
-        StoreKey<THead>(arguments, pair, key + 8, sums, isUpper: false);
-    }
-
-    private static void RunValueGradient<THead>(TileArguments arguments)
-        where THead : struct, IHeadSize
-    {
-        ArrayView<Word4> first = SharedMemory.Allocate<Word4>(AttentionTile.LeftRows * THead.Size / 8);
-        ArrayView<Word4> second = SharedMemory.Allocate<Word4>(AttentionTile.LeftRows * THead.Size / 8);
-        AttentionGeometry geometry = arguments.Geometry;
-        int pair = Grid.IdxX % arguments.Pairs;
-        int key = Grid.IdxX / arguments.Pairs * AttentionTile.LeftRows;
-        HeadOperand keys = LoadLeft<THead>(first, arguments.K, (pair * arguments.PaddedKeys) + key);
-        int tile = AttentionRange.FirstRowTile(geometry, key);
-        int end = AttentionRange.EndRowTile(geometry, pair, key);
-        key += AttentionTile.UpperRow();
-        IssueTile<THead>(first, arguments.Q, second, arguments.Dy, pair * arguments.PaddedRows, tile, end);
-        HeadAccumulators sums = default;
-        for (; tile < end; tile++)
-        {
-            int start = NextTile<THead>(first, arguments.Q, second, arguments.Dy, pair * arguments.PaddedRows, tile, end);
-            int statistic = (pair * arguments.PaddedRows) + (tile * AttentionTile.RightRows) + AttentionTile.FirstColumn();
-            RowAccumulators p = AttentionWeights.MaskRows(geometry, pair, key, tile, AttentionTile.Scores<THead>(keys, first, start));
-            sums = AttentionTile.Combine<THead>(sums, AttentionWeights.ColumnExponentials(p, arguments.LogSumExp, statistic), second, start);
+            if (TSide.IsKeys)
+            {
+                // The queries are multiplied by the scale already.
+                RowAccumulators dp = AttentionTile.Scores<THead>(values, second, start);
+                sums = AttentionTile.Combine<THead>(sums, AttentionWeights.ColumnDifferentiate(p, dp, arguments.Delta, statistic), first, start);
+            }
+            else
+            {
+                sums = AttentionTile.Combine<THead>(sums, p, second, start);
+            }
         }
 
         StoreKey<THead>(arguments, pair, key, sums, isUpper: true);

@@ -10,6 +10,18 @@ public readonly struct Codes4 : ICodeFormat
     public static int Chunks => 1;
 
     /// <inheritdoc/>
+    public static int ChunkShift => 0;
+
+    /// <inheritdoc/>
+    public static float Excess => 0f;
+
+    /// <inheritdoc/>
+    public static float Offset(QuantizedWeightView weight, int place) => weight.Offsets[place];
+
+    /// <inheritdoc/>
+    public static float Number(QuantizedWeightView weight, int place, int code) => code + QuantizedCodes.Bias - weight.Offsets[place];
+
+    /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Word4 Half(ArrayView<Word4> codes, int start, int piece, int half)
     {
@@ -32,6 +44,27 @@ public readonly struct Codes4 : ICodeFormat
         uint low = index < 8 ? all.X : all.Y;
         uint high = index < 24 ? all.Z : all.W;
         return (int)(((index < 16 ? low : high) >> (4 * (index & 7))) & 15u);
+    }
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static EightCodes Eight(Word4 chunk, int index, float offset)
+    {
+        uint codes = Word(chunk, index);
+        uint even = QuantizedCodes.EvenNibbles(codes);
+        uint odd = QuantizedCodes.OddNibbles(codes);
+        return new EightCodes(
+            new Float4(QuantizedCodes.Biased0(even) - offset, QuantizedCodes.Biased0(odd) - offset, QuantizedCodes.Biased1(even) - offset, QuantizedCodes.Biased1(odd) - offset),
+            new Float4(QuantizedCodes.Biased2(even) - offset, QuantizedCodes.Biased2(odd) - offset, QuantizedCodes.Biased3(even) - offset, QuantizedCodes.Biased3(odd) - offset));
+    }
+
+    /// <summary>A word of a chunk.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static uint Word(Word4 chunk, int index)
+    {
+        uint low = index == 0 ? chunk.X : chunk.Y;
+        uint high = index == 2 ? chunk.Z : chunk.W;
+        return index < 2 ? low : high;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

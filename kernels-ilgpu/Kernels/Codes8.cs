@@ -10,6 +10,18 @@ public readonly struct Codes8 : ICodeFormat
     public static int Chunks => 2;
 
     /// <inheritdoc/>
+    public static int ChunkShift => 1;
+
+    /// <inheritdoc/>
+    public static float Excess => 0f;
+
+    /// <inheritdoc/>
+    public static float Offset(QuantizedWeightView weight, int place) => weight.Offsets[place];
+
+    /// <inheritdoc/>
+    public static float Number(QuantizedWeightView weight, int place, int code) => code + QuantizedCodes.Bias - weight.Offsets[place];
+
+    /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Word4 Half(ArrayView<Word4> codes, int start, int piece, int half) => codes[start + (2 * piece) + half];
 
@@ -30,6 +42,21 @@ public readonly struct Codes8 : ICodeFormat
         uint high = word == 2 ? all.Z : all.W;
         return (int)(((word < 2 ? low : high) >> (8 * (index & 3))) & 255u);
     }
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static EightCodes Eight(Word4 chunk, int index, float offset)
+    {
+        uint low = index == 0 ? chunk.X : chunk.Z;
+        uint high = index == 0 ? chunk.Y : chunk.W;
+        return new EightCodes(Four(low, offset), Four(high, offset));
+    }
+
+    private static Float4 Four(uint codes, float offset) => new(
+        QuantizedCodes.Biased0(codes) - offset,
+        QuantizedCodes.Biased1(codes) - offset,
+        QuantizedCodes.Biased2(codes) - offset,
+        QuantizedCodes.Biased3(codes) - offset);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Word4 Eight(uint low, uint high, float scale, float offset) => new(

@@ -13,22 +13,31 @@ namespace PureQLora.Kernels;
 public static class QLoraLinearKernels
 {
     /// <summary>y = x · Wᵀ + low · factorᵀ, codes of at most 4 bits.</summary>
-    public static readonly Kernel<ProductArguments> Forward4 = new(RunForward<Codes4>, GemmTile.Threads, minGroups: 2);
+    public static readonly Kernel<ProductArguments> Forward4 = new(RunProduct<Codes4, ForwardPass>, GemmTile.Threads, minGroups: 2);
 
     /// <summary>y = x · Wᵀ + low · factorᵀ, codes of 8 bits.</summary>
-    public static readonly Kernel<ProductArguments> Forward8 = new(RunForward<Codes8>, GemmTile.Threads, minGroups: 2);
+    public static readonly Kernel<ProductArguments> Forward8 = new(RunProduct<Codes8, ForwardPass>, GemmTile.Threads, minGroups: 2);
 
     /// <summary>dx = dy · W + low · factor, codes of at most 4 bits.</summary>
-    public static readonly Kernel<ProductArguments> InputGradient4 = new(RunInputGradient<Codes4>, GemmTile.Threads, minGroups: 2);
+    public static readonly Kernel<ProductArguments> InputGradient4 = new(RunProduct<Codes4, InputGradientPass>, GemmTile.Threads, minGroups: 2);
 
     /// <summary>dx = dy · W + low · factor, codes of 8 bits.</summary>
-    public static readonly Kernel<ProductArguments> InputGradient8 = new(RunInputGradient<Codes8>, GemmTile.Threads, minGroups: 2);
+    public static readonly Kernel<ProductArguments> InputGradient8 = new(RunProduct<Codes8, InputGradientPass>, GemmTile.Threads, minGroups: 2);
+
+    /// <summary>y = x · Wᵀ + low · factorᵀ, codes of a book.</summary>
+    public static readonly Kernel<ProductArguments> ForwardBook = new(RunProduct<BookCodes4, ForwardPass>, GemmTile.Threads, minGroups: 2);
+
+    /// <summary>dx = dy · W + low · factor, codes of a book.</summary>
+    public static readonly Kernel<ProductArguments> InputGradientBook = new(RunProduct<BookCodes4, InputGradientPass>, GemmTile.Threads, minGroups: 2);
 
     /// <summary>The whole weight as float32 numbers, one a thread: for products in float32.</summary>
     public static readonly Kernel<DequantizeArguments> Dequantize4 = new(RunDequantize<Codes4>, groupSize: 256);
 
     /// <summary>As <see cref="Dequantize4"/>, codes of 8 bits.</summary>
     public static readonly Kernel<DequantizeArguments> Dequantize8 = new(RunDequantize<Codes8>, groupSize: 256);
+
+    /// <summary>As <see cref="Dequantize4"/>, codes of a book.</summary>
+    public static readonly Kernel<DequantizeArguments> DequantizeBook = new(RunDequantize<BookCodes4>, groupSize: 256);
 
     /// <summary>y += bias, row by row, one element a thread.</summary>
     public static readonly Kernel<BiasArguments> Bias = new(RunBias, groupSize: 256);
@@ -39,8 +48,9 @@ public static class QLoraLinearKernels
     private const int LeftStages = 3;
     private const int Slots = 2;
 
-    private static void RunForward<TFormat>(ProductArguments arguments)
+    private static void RunProduct<TFormat, TPass>(ProductArguments arguments)
         where TFormat : struct, ICodeFormat
+        where TPass : struct, IProductPass
     {
         ArrayView<Word4> left = SharedMemory.Allocate<Word4>(LeftStages * GemmTile.Chunks);
         ArrayView<Word4> right = SharedMemory.Allocate<Word4>(Slots * GemmTile.Chunks);
@@ -50,96 +60,70 @@ public static class QLoraLinearKernels
         Accumulators sums = default;
         for (int step = 0; step < 2; step++)
         {
-            IssueForward<TFormat>(arguments, left, step * GemmTile.Chunks, codes, step, row, step);
+            Issue<TFormat, TPass>(arguments, left, step * GemmTile.Chunks, codes, step, row, step);
         }
 
         AsyncCopy.Wait(1);
         Group.Barrier();
-        Dequantize<TFormat>(arguments.Weight, codes, right, column, 0);
+        Dequantize<TFormat, TPass>(arguments.Weight, codes, right, column, 0);
         int stage = 0;
         for (int step = 0; step < arguments.Steps; step++)
         {
             AsyncCopy.Wait(0);
             Group.Barrier();
             int free = stage == 0 ? LeftStages - 1 : stage - 1;
-            IssueForward<TFormat>(arguments, left, free * GemmTile.Chunks, codes, step & 1, row, step + 2);
+            Issue<TFormat, TPass>(arguments, left, free * GemmTile.Chunks, codes, step & 1, row, step + 2);
             if (step + 1 < arguments.Steps)
             {
-                Dequantize<TFormat>(arguments.Weight, codes, right, column, step + 1);
+                Dequantize<TFormat, TPass>(arguments.Weight, codes, right, column, step + 1);
             }
 
-            sums = GemmTile.MultiplyAdd(sums, left, stage * GemmTile.Chunks, right, (step & 1) * GemmTile.Chunks);
+            sums = MultiplyAdd<TPass>(sums, left, stage * GemmTile.Chunks, right, (step & 1) * GemmTile.Chunks);
             stage = stage == LeftStages - 1 ? 0 : stage + 1;
         }
 
-        LowRankTerm term = arguments.Term;
-        for (int step = 0; step < term.Steps; step++)
+        for (int step = 0; step < arguments.Term.Steps; step++)
         {
             Group.Barrier();
-            GemmTile.Issue(left, 0, term.Low, term.LowPitch, row, arguments.Result.Rows, step);
-            GemmTile.Issue(right, 0, term.Factor, term.FactorPitch, column, term.FactorRows, step);
+            IssueTerm<TPass>(arguments, left, right, row, column, step);
             AsyncCopy.Commit();
             AsyncCopy.Wait(0);
             Group.Barrier();
-            sums = GemmTile.MultiplyAdd(sums, left, 0, right, 0);
+            sums = MultiplyAdd<TPass>(sums, left, 0, right, 0);
         }
 
         arguments.Result.Store(sums, row, column);
     }
 
-    private static void RunInputGradient<TFormat>(ProductArguments arguments)
-        where TFormat : struct, ICodeFormat
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Accumulators MultiplyAdd<TPass>(Accumulators sums, ArrayView<Word4> left, int leftStart, ArrayView<Word4> right, int rightStart)
+        where TPass : struct, IProductPass => TPass.IsForward
+            ? GemmTile.MultiplyAdd(sums, left, leftStart, right, rightStart)
+            : GemmTile.MultiplyAddWide(sums, left, leftStart, right, rightStart);
+
+    /// <summary>Starts copying a step of the adapter's share.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void IssueTerm<TPass>(ProductArguments arguments, ArrayView<Word4> left, ArrayView<Word4> right, int row, int column, int step)
+        where TPass : struct, IProductPass
     {
-        ArrayView<Word4> left = SharedMemory.Allocate<Word4>(LeftStages * GemmTile.Chunks);
-        ArrayView<Word4> right = SharedMemory.Allocate<Word4>(Slots * GemmTile.Chunks);
-        ArrayView<Word4> codes = SharedMemory.Allocate<Word4>(Slots * GemmTile.Size * TFormat.Chunks);
-        int row = Grid.IdxY * GemmTile.Size;
-        int column = Grid.IdxX * GemmTile.Size;
-        Accumulators sums = default;
-        for (int step = 0; step < 2; step++)
-        {
-            IssueInputGradient<TFormat>(arguments, left, step * GemmTile.Chunks, codes, step, row, step);
-        }
-
-        AsyncCopy.Wait(1);
-        Group.Barrier();
-        DequantizeWide<TFormat>(arguments.Weight, codes, right, 0);
-        int stage = 0;
-        for (int step = 0; step < arguments.Steps; step++)
-        {
-            AsyncCopy.Wait(0);
-            Group.Barrier();
-            int free = stage == 0 ? LeftStages - 1 : stage - 1;
-            IssueInputGradient<TFormat>(arguments, left, free * GemmTile.Chunks, codes, step & 1, row, step + 2);
-            if (step + 1 < arguments.Steps)
-            {
-                DequantizeWide<TFormat>(arguments.Weight, codes, right, step + 1);
-            }
-
-            sums = GemmTile.MultiplyAddWide(sums, left, stage * GemmTile.Chunks, right, (step & 1) * GemmTile.Chunks);
-            stage = stage == LeftStages - 1 ? 0 : stage + 1;
-        }
-
         LowRankTerm term = arguments.Term;
-        for (int step = 0; step < term.Steps; step++)
+        GemmTile.Issue(left, 0, term.Low, term.LowPitch, row, arguments.Result.Rows, step);
+        if (TPass.IsForward)
         {
-            Group.Barrier();
-            GemmTile.Issue(left, 0, term.Low, term.LowPitch, row, arguments.Result.Rows, step);
-            GemmTile.IssueWide(right, 0, term.Factor, term.FactorPitch, Grid.IdxX * (GemmTile.Size / 8), step);
-            AsyncCopy.Commit();
-            AsyncCopy.Wait(0);
-            Group.Barrier();
-            sums = GemmTile.MultiplyAddWide(sums, left, 0, right, 0);
+            GemmTile.Issue(right, 0, term.Factor, term.FactorPitch, column, term.FactorRows, step);
         }
-
-        arguments.Result.Store(sums, row, column);
+        else
+        {
+            GemmTile.IssueWide(right, 0, term.Factor, term.FactorPitch, Grid.IdxX * (GemmTile.Size / 8), step);
+        }
     }
 
     /// <summary>Starts copying a step, if there is one; a group of copies in any case, so that waiting counts them alike.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void IssueForward<TFormat>(
+    private static void Issue<TFormat, TPass>(
         ProductArguments arguments, ArrayView<Word4> left, int leftStart, ArrayView<Word4> codes, int slot, int row, int step)
         where TFormat : struct, ICodeFormat
+        where TPass : struct, IProductPass
     {
         if (step < arguments.Steps)
         {
@@ -147,39 +131,46 @@ public static class QLoraLinearKernels
             int chunks = GemmTile.Size * TFormat.Chunks;
             if (Group.IdxX < chunks)
             {
-                int source = ((Grid.IdxX * arguments.Weight.Pieces) + step) * chunks;
-                AsyncCopy.Issue(codes, (slot * chunks) + Group.IdxX, arguments.Weight.Codes, source + Group.IdxX);
+                int source = TPass.IsForward
+                    ? (((Grid.IdxX * arguments.Weight.Pieces) + step) * chunks) + Group.IdxX
+                    : SourceOfRows<TFormat>(arguments.Weight, step);
+                AsyncCopy.Issue(codes, (slot * chunks) + Group.IdxX, arguments.Weight.Codes, source);
             }
         }
 
         AsyncCopy.Commit();
     }
 
-    /// <summary>As <see cref="IssueForward{TFormat}"/>: 32 rows of the weight, four pieces of each.</summary>
+    /// <summary>The thread's chunk of 32 rows of the weight, four pieces of each.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void IssueInputGradient<TFormat>(
-        ProductArguments arguments, ArrayView<Word4> left, int leftStart, ArrayView<Word4> codes, int slot, int row, int step)
+    private static int SourceOfRows<TFormat>(QuantizedWeightView weight, int step)
         where TFormat : struct, ICodeFormat
     {
-        if (step < arguments.Steps)
-        {
-            GemmTile.Issue(left, leftStart, arguments.X, arguments.Pitch, row, arguments.Result.Rows, step);
-            int rowChunks = GemmTile.Depth * TFormat.Chunks;
-            if (Group.IdxX < 4 * rowChunks)
-            {
-                int piece = PieceOfTile(arguments.Weight, Group.IdxX / rowChunks);
-                int first = (((step >> 2) * arguments.Weight.Pieces) + piece) * (4 * rowChunks);
-                int source = first + ((step & 3) * rowChunks) + (Group.IdxX % rowChunks);
-                AsyncCopy.Issue(codes, (slot * 4 * rowChunks) + Group.IdxX, arguments.Weight.Codes, source);
-            }
-        }
+        int rowChunks = GemmTile.Depth << TFormat.ChunkShift;
+        int piece = PieceOfTile(weight, Group.IdxX >> (5 + TFormat.ChunkShift));
+        int first = (((step >> 2) * weight.Pieces) + piece) * (4 * rowChunks);
+        return first + ((step & 3) * rowChunks) + (Group.IdxX & (rowChunks - 1));
+    }
 
-        AsyncCopy.Commit();
+    /// <summary>Turns the codes of a step into numbers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Dequantize<TFormat, TPass>(QuantizedWeightView weight, ArrayView<Word4> codes, ArrayView<Word4> right, int column, int step)
+        where TFormat : struct, ICodeFormat
+        where TPass : struct, IProductPass
+    {
+        if (TPass.IsForward)
+        {
+            DequantizeTall<TFormat>(weight, codes, right, column, step);
+        }
+        else
+        {
+            DequantizeWide<TFormat>(weight, codes, right, step);
+        }
     }
 
     /// <summary>Turns the codes of a step into numbers: 128 rows of 32.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Dequantize<TFormat>(QuantizedWeightView weight, ArrayView<Word4> codes, ArrayView<Word4> right, int column, int step)
+    private static void DequantizeTall<TFormat>(QuantizedWeightView weight, ArrayView<Word4> codes, ArrayView<Word4> right, int column, int step)
         where TFormat : struct, ICodeFormat
     {
         int row = Group.IdxX >> 1;
@@ -187,7 +178,7 @@ public static class QLoraLinearKernels
         int slot = step & 1;
         int place = (weight.PieceGroups[step] * weight.PaddedRows) + column + row;
         float scale = weight.Scales[place];
-        float offset = weight.Offsets[place];
+        float offset = TFormat.Offset(weight, place);
         Word4 words = TFormat.Half(codes, slot * GemmTile.Size * TFormat.Chunks, row, half);
         int start = slot * GemmTile.Chunks;
         right[start + GemmTile.Place(row, 2 * half)] = TFormat.First(words, scale, offset);
@@ -205,7 +196,7 @@ public static class QLoraLinearKernels
         int slot = step & 1;
         int place = (weight.PieceGroups[PieceOfTile(weight, piece)] * weight.PaddedRows) + (step * GemmTile.Depth) + row;
         float scale = weight.Scales[place];
-        float offset = weight.Offsets[place];
+        float offset = TFormat.Offset(weight, place);
         Word4 words = TFormat.Half(codes, slot * GemmTile.Size * TFormat.Chunks, (piece * GemmTile.Depth) + row, half);
         int start = slot * GemmTile.Chunks;
         int chunk = (4 * piece) + (2 * half);
@@ -238,9 +229,9 @@ public static class QLoraLinearKernels
         {
             int chunk = ((((row / GemmTile.Size) * weight.Pieces) + piece) * GemmTile.Size) + (row % GemmTile.Size);
             int place = (weight.PieceGroups[piece] * weight.PaddedRows) + row;
-            float code = TFormat.Code(weight.Codes, chunk, column % GemmTile.Depth) + QuantizedCodes.Bias;
+            int code = TFormat.Code(weight.Codes, chunk, column % GemmTile.Depth);
             ArrayView<float> values = arguments.Values;
-            values[(row * arguments.Columns) + target] = weight.Scales[place] * (code - weight.Offsets[place]);
+            values[(row * arguments.Columns) + target] = weight.Scales[place] * TFormat.Number(weight, place, code);
         }
     }
 

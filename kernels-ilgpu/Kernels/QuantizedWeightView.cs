@@ -8,7 +8,7 @@ namespace PureQLora.Kernels;
 /// </summary>
 /// <param name="Codes">[panels, Pieces, 128]</param>
 /// <param name="Scales">[groups, PaddedRows]; 0 in rows that pad.</param>
-/// <param name="Offsets">[groups, PaddedRows]: 2^23 plus the zero point.</param>
+/// <param name="Offsets">[groups, PaddedRows]: 2^23 plus the zero point; or the sixteen levels of a book.</param>
 /// <param name="PieceGroups">[Pieces]</param>
 /// <param name="Pieces">Pieces of a row.</param>
 /// <param name="PaddedRows">A multiple of 128.</param>

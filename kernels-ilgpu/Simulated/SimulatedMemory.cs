@@ -22,6 +22,7 @@ internal sealed class SimulatedMemory : DeviceMemory
     public override void Read(long byteOffset, Span<byte> destination)
     {
         CheckRange(byteOffset, destination.Length);
+        CountWait();
         _buffer.CopyTo(destination, byteOffset);
     }
 

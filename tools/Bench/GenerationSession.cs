@@ -15,7 +15,7 @@ internal sealed class GenerationSession
     /// <param name="model">A random one.</param>
     /// <param name="backend">Computes.</param>
     /// <param name="precision">Of matrix products.</param>
-    public GenerationSession(LlamaModel model, CpuBackend backend, Precision precision)
+    public GenerationSession(LlamaModel model, IBackend backend, Precision precision)
     {
         _model = model;
         _generator = new TextGenerator(model, new LetterTokenizer(model.Config.VocabularySize), backend) { Precision = precision };

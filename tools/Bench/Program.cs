@@ -9,7 +9,7 @@ internal static class Program
         new RootCommand("Measures the operations, as times and as shares of what this processor can do.")
         {
             KernelsCommand.Create(), TrainingCommand.Create(), DecodeCommand.Create(), PrefillCommand.Create(), LoadCommand.Create(), TokeniseCommand.Create(),
-            QuantiseCommand.Create(), StressCommand.Create(),
+            QuantiseCommand.Create(), StressCommand.Create(), GpuCommand.Create(),
         },
         arguments);
 }

@@ -14,16 +14,17 @@ internal sealed class TrainingSession : IDisposable
     /// <param name="model">Without adapters; gets them here.</param>
     /// <param name="backend">Computes.</param>
     /// <param name="options">Sequence, rank, targets, precision.</param>
-    public TrainingSession(LlamaModel model, CpuBackend backend, TrainingBenchOptions options)
+    public TrainingSession(LlamaModel model, IBackend backend, TrainingBenchOptions options)
     {
         LoraInjection.Remove(model);
         LoraInjection.Inject(model, new LoraConfig { Rank = options.Rank, Alpha = 2 * options.Rank, TargetModules = options.Targets }, seed: 1);
+        model.MoveTo(backend);
         TrainingSample[] samples =
         [
             .. Enumerable.Range(0, Sequences).Select(i => RandomIds.Create(options.Seq, model.Config.VocabularySize, (ulong)i)).Select(ids => new TrainingSample(ids, ids)),
         ];
         TrainingOptions training = new() { BatchSize = 1, Checkpointing = true, Precision = options.Precision, Steps = int.MaxValue >> 8 };
-        LearningRateSchedule schedule = new() { TotalSteps = int.MaxValue >> 8, Kind = ScheduleKind.Constant, BaseRate = 1e-4 };
+        LearningRateSchedule schedule = new() { TotalSteps = int.MaxValue >> 8, Kind = ScheduleKind.ConstantWithWarmup, WarmupSteps = 1, BaseRate = 1e-4 };
         _trainer = new Trainer(model, backend, new BatchPlan(samples), training, schedule, new AdamWOptions());
         Arithmetic = TrainingArithmetic.Of(model, options.Seq);
     }

@@ -12,6 +12,8 @@ public sealed class ComputeScope : IDisposable
     private readonly List<Tensor> _tensors = [];
     private int _tensorCount;
     private int _rerunStart;
+    private int[] _hostInts = [];
+    private int _hostIntCount;
 
     /// <summary>Opens a pass with an arena of its own.</summary>
     /// <param name="backend">Computes.</param>
@@ -69,8 +71,12 @@ public sealed class ComputeScope : IDisposable
         Write(New(shape), values.Length, System.Runtime.InteropServices.MemoryMarshal.AsBytes(values));
 
     /// <summary>An Int32 tensor of this pass with a copy of the values.</summary>
-    public Tensor From(ReadOnlySpan<int> values, Shape shape) =>
-        Write(New(shape, DataType.Int32), values.Length, System.Runtime.InteropServices.MemoryMarshal.AsBytes(values));
+    public Tensor From(ReadOnlySpan<int> values, Shape shape)
+    {
+        Tensor tensor = Write(New(shape, DataType.Int32), values.Length, System.Runtime.InteropServices.MemoryMarshal.AsBytes(values));
+        tensor.HostInts = Keep(values);
+        return tensor;
+    }
 
     /// <summary>Another view of a tensor of this pass: same memory, new shape; no part in autograd.</summary>
     public Tensor View(Tensor tensor, Shape shape)
@@ -194,7 +200,7 @@ public sealed class ComputeScope : IDisposable
     public void Reset()
     {
         _tape.Truncate(0);
-        (_tensorCount, _rerunStart, ResultUnread) = (0, 0, false);
+        (_tensorCount, _rerunStart, _hostIntCount, ResultUnread) = (0, 0, 0, false);
         _arena.Reset();
     }
 
@@ -265,7 +271,27 @@ public sealed class ComputeScope : IDisposable
             throw new ArgumentException($"{tensor.Shape} cannot be seen as {shape}.", nameof(shape));
         }
 
-        return Bind(shape, tensor.DataType, tensor.Storage, byteOffset);
+        Tensor view = Bind(shape, tensor.DataType, tensor.Storage, byteOffset);
+        if (!tensor.HostInts.IsEmpty)
+        {
+            view.HostInts = tensor.HostInts.Slice((int)((byteOffset - tensor.ByteOffset) / sizeof(int)), (int)shape.Count);
+        }
+
+        return view;
+    }
+
+    /// <summary>A copy of integers that lasts as long as the pass, in memory that later passes use again.</summary>
+    private ReadOnlyMemory<int> Keep(ReadOnlySpan<int> values)
+    {
+        if (_hostInts.Length - _hostIntCount < values.Length)
+        {
+            // What was kept so far stays in the old memory.
+            (_hostInts, _hostIntCount) = (new int[Math.Max(2 * _hostInts.Length, 4 * values.Length)], 0);
+        }
+
+        values.CopyTo(_hostInts.AsSpan(_hostIntCount));
+        _hostIntCount += values.Length;
+        return _hostInts.AsMemory(_hostIntCount - values.Length, values.Length);
     }
 
     private Tensor Start(Tensor tensor, Tensor grad)

@@ -183,6 +183,22 @@ public sealed unsafe class QuantizedMatrix : IDisposable
         return (window >> (int)(bit & 7)) & ((1 << Bits) - 1);
     }
 
+    /// <summary>The bit streams of some rows, <see cref="RowBytes"/> each.</summary>
+    /// <param name="first">First row.</param>
+    /// <param name="count">Rows; their bytes fit into a span.</param>
+    public ReadOnlySpan<byte> PackedRows(int first, int count)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(first);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, OutDim - first);
+        return new(Codes + (first * RowBytes), checked((int)(count * RowBytes)));
+    }
+
+    /// <summary>All scales, [outDim, groups].</summary>
+    public ReadOnlySpan<float> RowScales => new(Scales, checked(OutDim * Groups));
+
+    /// <summary>All zero points, [outDim, groups].</summary>
+    public ReadOnlySpan<byte> RowZeros => new(Zeros, checked(OutDim * Groups));
+
     /// <summary>Codes of one row, one a byte.</summary>
     public void CopyCodes(int row, Span<byte> destination)
     {

@@ -50,6 +50,12 @@ public sealed class Tensor
     /// <summary>∂loss/∂this in float32, of the same shape; null as long as nothing flowed into it or none is required.</summary>
     public Tensor? Grad { get; internal set; }
 
+    /// <summary>
+    /// The integers that a pass was given from the host (<see cref="ComputeScope.From(ReadOnlySpan{int}, Shape)"/>), as long as it lasts; else
+    /// empty. So a device's backend checks them without waiting for the device.
+    /// </summary>
+    public ReadOnlyMemory<int> HostInts { get; internal set; }
+
     /// <summary>Place among the tensors of its scope; beyond all of them if it belongs to none.</summary>
     internal int ScopeIndex { get; init; } = int.MaxValue;
 
@@ -84,7 +90,6 @@ public sealed class Tensor
     /// <param name="backend">Shall compute with it.</param>
     public Tensor To(IBackend backend)
     {
-        const int PieceBytes = 1 << 20;
         ArgumentNullException.ThrowIfNull(backend);
         if (backend.Reaches(_storage))
         {
@@ -92,14 +97,7 @@ public sealed class Tensor
         }
 
         Tensor copy = new(Shape, DataType, backend.Allocate(ByteLength));
-        byte[] piece = new byte[Math.Min(PieceBytes, ByteLength)];
-        for (long start = 0; start < ByteLength; start += piece.Length)
-        {
-            Span<byte> bytes = piece.AsSpan(0, (int)Math.Min(piece.Length, ByteLength - start));
-            _storage.Read(_byteOffset + start, bytes);
-            copy._storage.Write(start, bytes);
-        }
-
+        CopyTo(copy._storage, 0);
         (copy.RequiresGrad, copy.Grad) = (RequiresGrad, Grad?.To(backend));
         return copy;
     }
@@ -246,7 +244,34 @@ public sealed class Tensor
     internal void Rebind(Shape shape, DataType type, Storage storage, long byteOffset)
     {
         (Shape, DataType, _storage, _byteOffset) = (shape, type, storage, byteOffset);
-        (RequiresGrad, Grad) = (false, null);
+        (RequiresGrad, Grad, HostInts) = (false, null, default);
+    }
+
+    /// <summary>Moves the elements to other memory; whoever holds this tensor finds them there.</summary>
+    internal void MoveInto(Storage storage, long byteOffset)
+    {
+        CopyTo(storage, byteOffset);
+        Storage left = _storage;
+        (_storage, _byteOffset) = (storage, byteOffset);
+
+        // A host's memory ends when nobody reaches it any more; a device's is scarce.
+        if (left is not CpuStorage && left.ByteLength == ByteLength)
+        {
+            left.Dispose();
+        }
+    }
+
+    /// <summary>Copies the bytes, in pieces, to memory of the same or another backend.</summary>
+    private void CopyTo(Storage storage, long byteOffset)
+    {
+        const int PieceBytes = 1 << 20;
+        byte[] piece = new byte[Math.Min(PieceBytes, ByteLength)];
+        for (long start = 0; start < ByteLength; start += piece.Length)
+        {
+            Span<byte> bytes = piece.AsSpan(0, (int)Math.Min(piece.Length, ByteLength - start));
+            _storage.Read(_byteOffset + start, bytes);
+            storage.Write(byteOffset + start, bytes);
+        }
     }
 
     private static void CheckCount(long count, Shape shape)

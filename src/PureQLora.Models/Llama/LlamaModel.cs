@@ -8,6 +8,7 @@ public sealed class LlamaModel : IDisposable
 {
     private readonly IDisposable? _weights;
     private readonly HashSet<Storage> _copies = [];
+    private readonly HashSet<Storage> _originals = [];
     private readonly HashSet<(IDeviceBackend Device, QuantizedMatrix Weight)> _loaded = [];
     private readonly RotaryTableCache _rotary;
 
@@ -182,6 +183,7 @@ public sealed class LlamaModel : IDisposable
     {
         ArgumentNullException.ThrowIfNull(backend);
         HashSet<Storage> before = [.. Storages()];
+        _originals.UnionWith(before);
         try
         {
             MoveTensors(backend);
@@ -193,6 +195,7 @@ public sealed class LlamaModel : IDisposable
         finally
         {
             _copies.UnionWith(Storages().Where(storage => !before.Contains(storage)));
+            _originals.ExceptWith(_copies);
         }
     }
 
@@ -233,6 +236,12 @@ public sealed class LlamaModel : IDisposable
             device.Release(weight);
         }
 
+        if (_copies.Count > 0)
+        {
+            // An optimiser may have moved the parameters since.
+            _copies.UnionWith(Storages().Where(storage => !_originals.Contains(storage)));
+        }
+
         foreach (Storage copy in _copies)
         {
             copy.Dispose();
@@ -240,6 +249,7 @@ public sealed class LlamaModel : IDisposable
 
         _loaded.Clear();
         _copies.Clear();
+        _originals.Clear();
         _weights?.Dispose();
     }
 

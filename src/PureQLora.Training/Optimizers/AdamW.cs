@@ -4,14 +4,18 @@ using PureQLora.Models;
 namespace PureQLora.Training;
 
 /// <summary>AdamW with decoupled weight decay and float32 state.</summary>
-/// <remarks>Loshchilov and Hutter, arXiv:1711.05101, algorithm 2; the update equals torch.optim.AdamW.</remarks>
+/// <remarks>
+/// Loshchilov and Hutter, arXiv:1711.05101, algorithm 2; the update equals torch.optim.AdamW. All parameters are one tensor to the kernels, so
+/// that a device is asked once for the norm and once for the update.
+/// </remarks>
 public sealed class AdamW : IDisposable
 {
-    private readonly Tensor[] _first;
-    private readonly Tensor[] _second;
+    private readonly ParameterBlock _block;
+    private readonly Tensor _first;
+    private readonly Tensor _second;
 
     /// <summary>Creates the optimiser with zero state.</summary>
-    /// <param name="parameters">What it updates; the state lies in the memory of the same backend.</param>
+    /// <param name="parameters">What it updates: moved into one block of the memory they are in, where the state lies too.</param>
     /// <param name="options">Betas, epsilon, decay.</param>
     public AdamW(IReadOnlyList<NamedParameter> parameters, AdamWOptions options)
     {
@@ -19,8 +23,8 @@ public sealed class AdamW : IDisposable
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         (Parameters, Options) = (parameters, options);
-        _first = [.. parameters.Select(parameter => parameter.Value.ZerosLike())];
-        _second = [.. parameters.Select(parameter => parameter.Value.ZerosLike())];
+        _block = new ParameterBlock([.. parameters.Select(parameter => parameter.Value)]);
+        (_first, _second) = (_block.NewState(), _block.NewState());
     }
 
     /// <summary>What it updates.</summary>
@@ -33,19 +37,13 @@ public sealed class AdamW : IDisposable
     public int Steps { get; internal set; }
 
     /// <summary>Memory of both moments.</summary>
-    public long StateBytes => 2 * Parameters.Sum(parameter => parameter.Value.ByteLength);
+    public long StateBytes => _first.ByteLength + _second.ByteLength;
 
     /// <summary>Euclidean norm of all gradients together; not finite as soon as one element is not.</summary>
     public double GradientNorm(IBackend backend)
     {
         ArgumentNullException.ThrowIfNull(backend);
-        double sum = 0;
-        for (int i = 0; i < Parameters.Count; i++)
-        {
-            sum += backend.SumOfSquares(Parameters[i].Value.Grad!);
-        }
-
-        return Math.Sqrt(sum);
+        return Math.Sqrt(backend.SumOfSquares(_block.Gradients));
     }
 
     /// <summary>One update, after which all gradients are zero.</summary>
@@ -56,22 +54,16 @@ public sealed class AdamW : IDisposable
     {
         ArgumentNullException.ThrowIfNull(backend);
         Steps++;
-        for (int i = 0; i < Parameters.Count; i++)
-        {
-            Tensor value = Parameters[i].Value;
-            backend.AdamWStep(
-                value, value.Grad!, _first[i], _second[i], learningRate, Options.Beta1, Options.Beta2, Options.Epsilon, Options.WeightDecay, Steps, gradientScale);
-            backend.Zero(value.Grad!);
-        }
+        backend.AdamWStep(
+            _block.Values, _block.Gradients, _first, _second, learningRate, Options.Beta1, Options.Beta2, Options.Epsilon, Options.WeightDecay, Steps, gradientScale);
+        backend.Zero(_block.Gradients);
     }
 
     /// <summary>Releases both moments.</summary>
     public void Dispose()
     {
-        foreach (Tensor state in _first.Concat(_second))
-        {
-            state.Storage.Dispose();
-        }
+        _first.Storage.Dispose();
+        _second.Storage.Dispose();
     }
 
     /// <summary>State by file name: <c>name.exp_avg</c> and <c>name.exp_avg_sq</c>, as torch calls them.</summary>
@@ -79,8 +71,8 @@ public sealed class AdamW : IDisposable
     {
         for (int i = 0; i < Parameters.Count; i++)
         {
-            yield return ($"{Parameters[i].Name}.exp_avg", _first[i]);
-            yield return ($"{Parameters[i].Name}.exp_avg_sq", _second[i]);
+            yield return ($"{Parameters[i].Name}.exp_avg", _block.ViewOf(_first, i));
+            yield return ($"{Parameters[i].Name}.exp_avg_sq", _block.ViewOf(_second, i));
         }
     }
 }

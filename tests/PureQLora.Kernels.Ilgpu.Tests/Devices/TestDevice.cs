@@ -4,13 +4,35 @@ using ILGPU;
 namespace PureQLora.Kernels.Tests;
 
 /// <summary>The device that this assembly tests on, and arrays on it.</summary>
+/// <remarks>
+/// Without ILGPU it is the simulation; with it ILGPU's CPU accelerator, or the GPU where the variable PUREQLORA_TEST_DEVICE is cuda. A GPU is
+/// opened once, so that each kernel is compiled once.
+/// </remarks>
 public sealed class TestDevice : IDisposable
 {
+    /// <summary>Why a test is skipped where <see cref="IsFast"/> is false.</summary>
+    public const string Slow = "Takes minutes on ILGPU's CPU accelerator; the simulation and a GPU run it.";
+
+#if ILGPU
+    private static readonly Lazy<Device> Gpu = new(() => IlgpuDevice.OpenCuda());
+#endif
     private readonly List<DeviceMemory> _blocks = [];
 
 #if ILGPU
-    public Device Device { get; } = IlgpuDevice.OpenCpu();
+    /// <summary>Whether this is a GPU, which all tests share.</summary>
+    public static bool IsShared => Environment.GetEnvironmentVariable("PUREQLORA_TEST_DEVICE") == "cuda";
+
+    /// <summary>Whether it runs kernels of many groups in a moment.</summary>
+    public static bool IsFast => IsShared;
+
+    public Device Device { get; } = IsShared ? Gpu.Value : IlgpuDevice.OpenCpu();
 #else
+    /// <summary>Whether all tests share the device.</summary>
+    public static bool IsShared => false;
+
+    /// <summary>Whether it runs kernels of many groups in a moment.</summary>
+    public static bool IsFast => true;
+
     public Device Device { get; } = new SimulatedDevice();
 #endif
 
@@ -43,6 +65,9 @@ public sealed class TestDevice : IDisposable
     public void Dispose()
     {
         _blocks.ForEach(block => block.Dispose());
-        Device.Dispose();
+        if (!IsShared)
+        {
+            Device.Dispose();
+        }
     }
 }

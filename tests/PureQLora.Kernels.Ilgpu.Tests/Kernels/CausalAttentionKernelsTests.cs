@@ -9,42 +9,27 @@ namespace PureQLora.Kernels.Tests;
 /// </summary>
 public sealed class CausalAttentionKernelsTests : KernelTest
 {
-    /// <summary>Batch, sequence, key count, capacity, heads, key-value heads, dimension, window (0 is none), segment pattern.</summary>
-    public static TheoryData<int, int, int, int, int, int, int, int, string> Shapes => new()
-    {
-        { 1, 2, 6, 7, 2, 1, 5, 3, "left" },
-#if !ILGPU
-        { 2, 3, 12, 14, 4, 2, 5, 4, "left" },
-        { 1, 1, 300, 310, 4, 1, 24, 0, "none" },       // decoding, every warp has keys
-        { 2, 1, 40, 40, 2, 2, 64, 33, "left" },        // … most have none
-        { 1, 67, 67, 67, 4, 2, 24, 0, "packed" },
-        { 2, 40, 45, 50, 2, 1, 8, 8, "right" },
-        { 1, 9, 9, 9, 1, 1, 80, 0, "none" },
-        { 1, 9, 9, 9, 1, 1, 200, 0, "none" },
-#endif
-    };
-
+    /// <remarks>Batch, sequence, key count, capacity, heads, key-value heads, dimension, window (0 is none), segment pattern.</remarks>
     [Theory]
-    [MemberData(nameof(Shapes))]
+    [InlineData(1, 2, 6, 7, 2, 1, 5, 3, "left")]
+    [FastData(2, 3, 12, 14, 4, 2, 5, 4, "left")]
+    [FastData(1, 1, 300, 310, 4, 1, 24, 0, "none")]      // decoding, every warp has keys
+    [FastData(2, 1, 40, 40, 2, 2, 64, 33, "left")]      // … most have none
+    [FastData(1, 67, 67, 67, 4, 2, 24, 0, "packed")]
+    [FastData(2, 40, 45, 50, 2, 1, 8, 8, "right")]
+    [FastData(1, 9, 9, 9, 1, 1, 80, 0, "none")]
+    [FastData(1, 9, 9, 9, 1, 1, 200, 0, "none")]
     public void CausalAttention_GivenFloat32_ShouldMatchTheCpu(
         int batch, int sequence, int keyCount, int capacity, int heads, int kvHeads, int headDim, int window, string segments) =>
         CheckBothWays(Precision.Float32, new Shape(batch, sequence, heads, headDim), new Shape(batch, capacity, kvHeads, headDim), Mask(batch, keyCount, window, segments), 1e-5, 3e-5);
 
-    /// <summary>As <see cref="Shapes"/>.</summary>
-    public static TheoryData<int, int, int, int, int, int, int, int, string> TileShapes => new()
-    {
-        { 1, 5, 5, 5, 2, 1, 4, 0, "none" },            // ten rows, five keys: a tile, mostly padding
-#if !ILGPU
-        { 1, 70, 70, 70, 2, 1, 24, 0, "none" },        // more than one tile both ways, two heads in each
-        { 2, 35, 71, 75, 4, 2, 64, 20, "none" },       // a window; keys that no query sees
-        { 1, 130, 130, 130, 1, 1, 16, 0, "packed" },
-        { 2, 40, 45, 50, 2, 1, 80, 0, "left" },
-        { 1, 33, 97, 97, 1, 1, 128, 8, "right" },
-#endif
-    };
-
     [Theory]
-    [MemberData(nameof(TileShapes))]
+    [InlineData(1, 5, 5, 5, 2, 1, 4, 0, "none")]      // ten rows, five keys: a tile, mostly padding
+    [FastData(1, 70, 70, 70, 2, 1, 24, 0, "none")]      // more than one tile both ways, two heads in each
+    [FastData(2, 35, 71, 75, 4, 2, 64, 20, "none")]      // a window; keys that no query sees
+    [FastData(1, 130, 130, 130, 1, 1, 16, 0, "packed")]
+    [FastData(2, 40, 45, 50, 2, 1, 80, 0, "left")]
+    [FastData(1, 33, 97, 97, 1, 1, 128, 8, "right")]
     public void CausalAttention_GivenBFloat16_ShouldMatchTheCpu(
         int batch, int sequence, int keyCount, int capacity, int heads, int kvHeads, int headDim, int window, string segments) =>
         CheckBothWays(Precision.BFloat16, new Shape(batch, sequence, heads, headDim), new Shape(batch, capacity, kvHeads, headDim), Mask(batch, keyCount, window, segments), 1.0 / 256, 1.0 / 256);

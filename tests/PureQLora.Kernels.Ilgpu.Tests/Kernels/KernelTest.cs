@@ -17,6 +17,9 @@ public abstract class KernelTest : IDisposable
 
     protected CpuBackend Cpu { get; }
 
+    /// <summary>How often the host has waited for the device.</summary>
+    protected long Waits => _test.Device.Waits;
+
 #if !ILGPU
     /// <summary>What the last launch did to memory.</summary>
     protected PureQLora.Kernels.Simulation.LaunchReport LastLaunch => ((SimulatedDevice)_test.Device).LastReport!;
@@ -24,7 +27,11 @@ public abstract class KernelTest : IDisposable
 
     public void Dispose()
     {
-        Gpu.Dispose();
+        if (!TestDevice.IsShared)
+        {
+            Gpu.Dispose();
+        }
+
         _test.Dispose();
         Cpu.Dispose();
         GC.SuppressFinalize(this);

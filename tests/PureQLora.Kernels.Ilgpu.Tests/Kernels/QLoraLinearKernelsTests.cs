@@ -3,27 +3,38 @@ using PureQLora.Core;
 namespace PureQLora.Kernels.Tests;
 
 /// <summary>
-/// Against float64 products of the operands rounded to bfloat16, which is all that the kernels round: what is left are float32 sums, hence a
-/// tolerance of 1e-5 of the sum of the magnitudes.
+/// Against float64 products of the operands rounded to bfloat16, or of few rows as they are, which is all that the kernels round: what is left
+/// are float32 sums, hence a tolerance of 1e-5 of the sum of the magnitudes.
 /// </summary>
 public sealed class QLoraLinearKernelsTests : KernelTest
 {
     [Theory]
-    [InlineData(4, 32, false, 5, 8, 64, 0, true)]          // the smallest whole groups
-    [InlineData(4, 20, true, 3, 9, 70, 3, true)]           // groups that are no whole pieces, in any order, a rank that is no whole step
+    [InlineData(4, 32, false, 9, 8, 64, 0, true)]          // the smallest whole groups
+    [InlineData(4, 20, true, 9, 9, 70, 3, true)]           // groups that are no whole pieces, in any order, a rank that is no whole step
+    [InlineData(8, 32, false, 9, 12, 96, 0, true)]
+    [InlineData(4, 32, false, 1, 8, 64, 0, true)]          // few rows
+    [InlineData(4, 20, true, 3, 9, 70, 3, true)]
     [InlineData(8, 32, false, 5, 12, 96, 0, true)]
     [InlineData(4, 20, true, 3, 9, 70, 3, false)]
     [InlineData(8, 32, false, 5, 12, 96, 0, false)]
-#if !ILGPU
-    [InlineData(4, 32, false, 130, 131, 96, 5, true)]      // more than one tile
-    [InlineData(4, 32, true, 7, 40, 128, 40, true)]        // a rank of more than one step
-    [InlineData(4, -1, false, 2, 5, 33, 0, true)]          // one group a row
-    [InlineData(3, 32, false, 5, 12, 64, 2, true)]
-    [InlineData(2, 16, true, 5, 12, 48, 2, true)]
-    [InlineData(4, 32, false, 130, 131, 160, 5, false)]
-    [InlineData(4, 32, true, 7, 40, 128, 40, false)]
-    [InlineData(8, 32, false, 5, 130, 96, 4, true)]
-#endif
+    [FastData(4, 32, false, 130, 131, 96, 5, true)]      // more than one tile
+    [FastData(4, 32, true, 10, 40, 128, 40, true)]       // a rank of more than one step
+    [FastData(4, -1, false, 11, 5, 33, 0, true)]         // one group a row
+    [FastData(3, 32, false, 9, 12, 64, 2, true)]
+    [FastData(2, 16, true, 9, 12, 48, 2, true)]
+    [FastData(4, 32, true, 7, 40, 128, 40, true)]        // few rows: more than one group of columns
+    [FastData(4, -1, false, 2, 5, 33, 0, true)]
+    [FastData(3, 32, false, 5, 12, 64, 2, true)]
+    [FastData(2, 16, true, 8, 12, 48, 2, true)]
+    [FastData(4, 128, false, 1, 131, 2080, 8, true)]     // more pieces than the warps of a group take at a time, more than one panel
+    [FastData(4, 128, false, 2, 130, 1056, 0, true)]
+    [FastData(8, 128, false, 1, 35, 1056, 8, true)]
+    [FastData(8, 48, true, 2, 131, 96, 3, true)]
+    [FastData(8, 32, false, 4, 17, 64, 0, true)]
+    [FastData(8, 32, false, 8, 16, 64, 0, true)]
+    [FastData(4, 32, false, 130, 131, 160, 5, false)]
+    [FastData(4, 32, true, 7, 40, 128, 40, false)]
+    [FastData(8, 32, false, 5, 130, 96, 4, true)]
     public void QLoraProduct_GivenAnyFormat_ShouldMatchFloat64(
         int bits, int groupSize, bool actOrder, int rows, int outDim, int inDim, int rank, bool transpose)
     {
@@ -48,13 +59,15 @@ public sealed class QLoraLinearKernelsTests : KernelTest
         Gpu.WeightMatMul(Device(x), matrix, transpose, accumulate: true, y, Precision.BFloat16);
         float[] second = y.ToArray();
 
+        // Products of few rows take weights and x as they are.
+        bool rounds = !transpose || rows > 8;
         for (int row = 0; row < rows; row++)
         {
             for (int column = 0; column < columns; column++)
             {
-                (double plain, double magnitude) = Dot(inner, k => x.Floats[(row * inner) + k], k => transpose ? weight[column, k] : weight[k, column]);
+                (double plain, double magnitude) = Dot(rounds, inner, k => x.Floats[(row * inner) + k], k => transpose ? weight[column, k] : weight[k, column]);
                 (double term, double more) = low is null ? (0, 0) : Dot(
-                    rank, k => low.Floats[(row * rank) + k], k => transpose ? factor!.Floats[(column * rank) + k] : factor!.Floats[(k * inDim) + column]);
+                    rounds, rank, k => low.Floats[(row * rank) + k], k => transpose ? factor!.Floats[(column * rank) + k] : factor!.Floats[(k * inDim) + column]);
                 int at = (row * columns) + column;
                 Assert.Equal(plain + term, first[at], 1e-5 * (1 + magnitude + more));
                 Assert.Equal((2 * plain) + term, second[at], 2e-5 * (1 + magnitude + more));
@@ -75,6 +88,30 @@ public sealed class QLoraLinearKernelsTests : KernelTest
         Gpu.WeightMatMul(Device(Host(new(128, 128), 1)), new WeightMatrix(weight), transpose, accumulate: false, y, Precision.BFloat16);
 
         Assert.Equal(0, LastLaunch.BankConflicts);
+    }
+#endif
+
+#if !ILGPU
+    /// <remarks>What memory transfers is what the codes, their scales and x hold, and no bank of shared memory answers twice.</remarks>
+    [Theory]
+    [InlineData(4, 1)]
+    [InlineData(4, 8)]
+    [InlineData(8, 1)]
+    [InlineData(8, 4)]
+    public void QLoraProduct_GivenFewRows_ShouldReadWholeSectorsAndHaveNoBankConflicts(int bits, int rows)
+    {
+        using QuantizedMatrix weight = Weight(bits, 128, false, 128, 1024);
+        Tensor y = Unwritten(new(rows, 128));
+
+        Gpu.WeightMatMul(Device(Host(new(rows, 1024), 1)), new WeightMatrix(weight), true, accumulate: false, y, Precision.BFloat16);
+
+        Assert.Equal(LastLaunch.GlobalLoads.Ideal, LastLaunch.GlobalLoads.Transactions);
+        Assert.Equal(LastLaunch.GlobalStores.Ideal, LastLaunch.GlobalStores.Transactions);
+        Assert.Equal(0, LastLaunch.BankConflicts);
+
+        // Codes once, x and scales once for 16 columns.
+        long codes = 128 * 1024 * bits / 8 / 32;
+        Assert.InRange(LastLaunch.GlobalLoads.Transactions, codes, codes + (8 * (rows * 1024 * 4 / 32)) + (codes / 2));
     }
 #endif
 
@@ -131,12 +168,12 @@ public sealed class QLoraLinearKernelsTests : KernelTest
         Assert.Contains("bfloat16", error.Message, StringComparison.Ordinal);
     }
 
-    private static (double Sum, double Magnitude) Dot(int count, Func<int, float> left, Func<int, float> right)
+    private static (double Sum, double Magnitude) Dot(bool rounds, int count, Func<int, float> left, Func<int, float> right)
     {
         (double sum, double magnitude) = (0, 0);
         for (int k = 0; k < count; k++)
         {
-            double product = (double)BFloat16.Round(left(k)) * BFloat16.Round(right(k));
+            double product = rounds ? (double)BFloat16.Round(left(k)) * BFloat16.Round(right(k)) : (double)left(k) * right(k);
             sum += product;
             magnitude += Math.Abs(product);
         }

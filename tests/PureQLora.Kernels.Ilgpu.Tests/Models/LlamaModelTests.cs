@@ -1,8 +1,6 @@
 using PureQLora.Core;
 using PureQLora.Models;
-#if !ILGPU
 using PureQLora.Models.Tests;
-#endif
 using PureQLora.Training;
 
 namespace PureQLora.Kernels.Tests;
@@ -16,9 +14,7 @@ namespace PureQLora.Kernels.Tests;
 public sealed class LlamaModelTests : KernelTest
 {
     private const double Float32Error = 1e-5;
-#if !ILGPU
     private const double BFloat16Error = 1.0 / 128;
-#endif
 
     [Fact]
     public void MoveTo_GivenTheCpu_ShouldLeaveEveryTensorWhereItIs()
@@ -61,12 +57,11 @@ public sealed class LlamaModelTests : KernelTest
         Assert.Equal(wanted, got, Float32Error * wanted);
     }
 
-#if !ILGPU // minutes on the CPU device of ILGPU
     [Theory]
-    [InlineData(Precision.Float32, false, Float32Error)]
-    [InlineData(Precision.Float32, true, Float32Error)]
-    [InlineData(Precision.BFloat16, false, BFloat16Error)]
-    [InlineData(Precision.BFloat16, true, BFloat16Error)]
+    [FastData(Precision.Float32, false, Float32Error)]
+    [FastData(Precision.Float32, true, Float32Error)]
+    [FastData(Precision.BFloat16, false, BFloat16Error)]
+    [FastData(Precision.BFloat16, true, BFloat16Error)]
     public void Model_GivenPackedDocuments_ShouldHaveTheLogitsLossAndGradientsOfTheCpu(Precision precision, bool checkpoint, double error)
     {
         using LlamaModel expected = TinyModel.Create();
@@ -85,7 +80,7 @@ public sealed class LlamaModelTests : KernelTest
         }
     }
 
-    [Fact]
+    [FastFact]
     public void Model_GivenEveryWeightTrained_ShouldHaveTheGradientsOfTheCpu()
     {
         using LlamaModel expected = TinyModel.CreateTrainable();
@@ -103,10 +98,11 @@ public sealed class LlamaModelTests : KernelTest
         }
     }
 
-    /// <remarks>AdamW divides a gradient by its own size, so that the smallest, of which least is certain, count as much as the rest.</remarks>
+    /// <remarks>AdamW divides a gradient by its own size, so that the smallest, of which least is certain, count as much as the rest; with
+    /// other ids one is now and then so near 0 that in bfloat16 not even its sign is certain.</remarks>
     [Theory]
-    [InlineData(Precision.Float32, true, 1e-4)]
-    [InlineData(Precision.BFloat16, false, 2 * BFloat16Error)]
+    [FastData(Precision.Float32, true, 1e-4)]
+    [FastData(Precision.BFloat16, false, 2 * BFloat16Error)]
     public void Trainer_GivenThreeSteps_ShouldFollowTheCpu(Precision precision, bool checkpoint, double error)
     {
         using LlamaModel expected = TinyModel.Create(dropout: 0.1);
@@ -117,7 +113,11 @@ public sealed class LlamaModelTests : KernelTest
         for (int step = 0; step < 3; step++)
         {
             StepMetrics wanted = cpu.Step();
+            long before = Waits;
             StepMetrics got = gpu.Step();
+
+            // The loss of each micro-batch and the norm; the first step also looks whether anything moved.
+            Assert.True(step == 0 || Waits - before == 3, $"step {step} waited {Waits - before} times");
 
             Near([(float)wanted.Loss], [(float)got.Loss], error, $"loss of step {step}");
             Near([(float)wanted.GradNorm], [(float)got.GradNorm], error, $"norm of step {step}");
@@ -131,7 +131,7 @@ public sealed class LlamaModelTests : KernelTest
         }
     }
 
-    [Fact]
+    [FastFact]
     public void Trainer_GivenACheckpointOfADevice_ShouldGoOnBitForBit()
     {
         string folder = Directory.CreateTempSubdirectory("device-").FullName;
@@ -161,7 +161,7 @@ public sealed class LlamaModelTests : KernelTest
         }
     }
 
-    [Fact]
+    [FastFact]
     public void Generator_GivenPromptsOfDifferentLengths_ShouldWriteWhatTheCpuWrites()
     {
         using LlamaModel expected = TinyModel.Create();
@@ -182,7 +182,8 @@ public sealed class LlamaModelTests : KernelTest
 
     private static Trainer Training(LlamaModel model, IBackend backend, Precision precision, bool checkpoint, int accumulation = 2)
     {
-        TrainingSample[] samples = [.. Enumerable.Range(0, 4).Select(i => TinyModel.Ids(7 + (3 * i), 20 + i)).Select(ids => new TrainingSample(ids, ids))];
+        // More than eight tokens: products of few rows are not rounded on a device.
+        TrainingSample[] samples = [.. Enumerable.Range(0, 4).Select(i => TinyModel.Ids(10 + (3 * i), 30 + i)).Select(ids => new TrainingSample(ids, ids))];
         TrainingOptions options = new() { Steps = 3, BatchSize = 1, Accumulation = accumulation, Precision = precision, Checkpointing = checkpoint };
         LearningRateSchedule schedule = new() { Kind = ScheduleKind.Constant, BaseRate = 1e-3, TotalSteps = 3 };
         return new Trainer(model, backend, new BatchPlan(samples), options, schedule, new AdamWOptions { WeightDecay = 0.01 });
@@ -220,5 +221,4 @@ public sealed class LlamaModelTests : KernelTest
     }
 
     private sealed record Pass(float[] Logits, float[] Loss, IReadOnlyDictionary<string, float[]> Gradients);
-#endif
 }

@@ -11,14 +11,16 @@ internal static class PtxAssembler
 
     public static bool IsInstalled => Executable is not null;
 
-    /// <summary>Assembles for compute capability 8.0.</summary>
-    public static AssembledKernel Run(string ptx)
+    /// <summary>Assembles.</summary>
+    /// <param name="ptx">The text of a kernel.</param>
+    /// <param name="architecture">As ptxas calls it.</param>
+    public static AssembledKernel Run(string ptx, string architecture = "sm_80")
     {
         string file = Path.GetTempFileName();
         try
         {
             File.WriteAllText(file, ptx);
-            using Process process = Process.Start(new ProcessStartInfo(Executable!, ["-arch=sm_80", "-v", file, "-o", "/dev/null"]) { RedirectStandardError = true })!;
+            using Process process = Process.Start(new ProcessStartInfo(Executable!, [$"-arch={architecture}", "-v", file, "-o", "/dev/null"]) { RedirectStandardError = true })!;
             string report = process.StandardError.ReadToEnd();
             process.WaitForExit();
             Assert.True(process.ExitCode == 0, report);

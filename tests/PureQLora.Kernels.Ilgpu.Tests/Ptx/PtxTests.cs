@@ -45,6 +45,36 @@ public sealed class PtxTests(PtxTests.Compilation compilation) : IClassFixture<P
         }
     }
 
+    /// <remarks>A tile of 64 × 32 sums of a warp takes 32 mma a step of 32; a loop not unrolled would have fewer, one unrolled too far more.</remarks>
+    [Theory]
+    [InlineData("QLoraLinearKernels.Forward4", false)]
+    [InlineData("QLoraLinearKernels.Forward8", false)]
+    [InlineData("QLoraLinearKernels.InputGradient4", true)]
+    [InlineData("QLoraLinearKernels.InputGradient8", true)]
+    [InlineData("MatMulKernels.BFloat16", false)]
+    public void Product_WhenCompiled_ShouldMultiplyOnTensorCoresWhatComesByAsynchronousCopies(string name, bool transposes)
+    {
+        string ptx = compilation.Of(All[name]);
+
+        Assert.Contains("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", ptx, StringComparison.Ordinal);
+        Assert.Contains("ldmatrix.sync.aligned.m8n8.x4.shared.b16", ptx, StringComparison.Ordinal);
+        Assert.Equal(transposes, ptx.Contains("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16", StringComparison.Ordinal));
+        Assert.Contains("cp.async.cg.shared.global", ptx, StringComparison.Ordinal);
+        Assert.Contains("cp.async.wait_group", ptx, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void FewRows_WhenCompiled_ShouldReadCodesIn128BitsAndTurnThemIntoNumbersWithoutConversions()
+    {
+        foreach (string name in All.Keys.Where(name => name.StartsWith("QLoraLinearFewRowsKernels.", StringComparison.Ordinal)))
+        {
+            string ptx = compilation.Of(All[name]);
+            Assert.Contains("ld.global.v4.b32", ptx, StringComparison.Ordinal);
+            Assert.Contains(name.Contains(".Book", StringComparison.Ordinal) ? "shfl.sync.idx" : "prmt.b32", ptx, StringComparison.Ordinal);
+            Assert.DoesNotMatch(@"cvt\.\w+\.f32\.[us]", ptx);
+        }
+    }
+
     [Theory]
     [MemberData(nameof(Names))]
     public void Kernel_WhenCompiled_ShouldUseNoLocalMemoryAndKnowItsAddresses(string name)
@@ -67,6 +97,27 @@ public sealed class PtxTests(PtxTests.Compilation compilation) : IClassFixture<P
         TestContext.Current.TestOutputHelper?.WriteLine($"{name}: {assembled}");
         Assert.Equal((0, 0), (assembled.StackBytes, assembled.SpilledBytes));
         Assert.InRange(assembled.SharedBytes, 0, 48 * 1024);
+
+        // What the kernel's own plan leaves a thread: a multiprocessor has 65,536 registers, and shared memory of at least 100 KB.
+        int groups = Math.Max(1, All[name].MinGroups);
+        Assert.InRange(assembled.Registers, 1, Math.Min(255, (1 << 16) / (All[name].GroupSize * groups)));
+        Assert.InRange(assembled.SharedBytes * groups, 0, 100 * 1024);
+    }
+
+    /// <remarks>One that uses every instruction of ours and one that multiplies; what compute capability 8.0 takes, later ones do.</remarks>
+    [Theory]
+    [InlineData("QLoraLinearKernels.Forward4", "sm_86")]
+    [InlineData("QLoraLinearKernels.Forward4", "sm_89")]
+    [InlineData("QLoraLinearKernels.Forward4", "sm_90")]
+    [InlineData("QLoraLinearFewRowsKernels.Forward4Rows1", "sm_90")]
+    [InlineData("CausalAttentionKernels.KeyGradient128", "sm_90")]
+    public void Kernel_WhenAssembledForLaterGpus_ShouldNotSpill(string name, string architecture)
+    {
+        Assert.SkipUnless(PtxAssembler.IsInstalled, "ptxas is not on the path; it comes with NVIDIA's CUDA toolkit.");
+
+        AssembledKernel assembled = PtxAssembler.Run(compilation.Of(All[name]), architecture);
+
+        Assert.Equal((0, 0), (assembled.StackBytes, assembled.SpilledBytes));
     }
 
     /// <summary>One compiler for all tests, each kernel compiled once.</summary>

@@ -6,13 +6,14 @@ internal sealed class PeerScript : IDisposable
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("pureqlora-bench-");
 
     /// <param name="name">File name of the embedded script.</param>
-    public PeerScript(string name)
+    /// <param name="others">Scripts that it imports.</param>
+    public PeerScript(string name, params ReadOnlySpan<string> others)
     {
-        Path = System.IO.Path.Combine(_folder.FullName, name);
-        using Stream script = typeof(PeerScript).Assembly.GetManifestResourceStream(name)
-            ?? throw new InvalidOperationException($"The assembly has no script {name}.");
-        using FileStream file = File.Create(Path);
-        script.CopyTo(file);
+        Path = Write(name);
+        foreach (string other in others)
+        {
+            Write(other);
+        }
     }
 
     /// <summary>Where it is.</summary>
@@ -20,4 +21,14 @@ internal sealed class PeerScript : IDisposable
 
     /// <summary>Deletes it.</summary>
     public void Dispose() => _folder.Delete(recursive: true);
+
+    private string Write(string name)
+    {
+        string path = System.IO.Path.Combine(_folder.FullName, name);
+        using Stream script = typeof(PeerScript).Assembly.GetManifestResourceStream(name)
+            ?? throw new InvalidOperationException($"The assembly has no script {name}.");
+        using FileStream file = File.Create(path);
+        script.CopyTo(file);
+        return path;
+    }
 }

@@ -139,4 +139,5 @@ def main():
             print("error", " ".join(str(failure).split()), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -8,12 +8,14 @@ public sealed class BridgedDevice : IDisposable
 {
     private const long MostMultiplications = 60_000;
 
-    private readonly TestDevice _test = new();
-    private readonly CpuBackend _host = new(threads: 1);
+    private readonly TestDevice _test;
+    private readonly CpuBackend _host;
     private readonly IlgpuBackend _device;
 
     public BridgedDevice()
     {
+        Assert.SkipUnless(TestDevice.IsFast, TestDevice.Slow);
+        (_test, _host) = (new TestDevice(), new CpuBackend(threads: 1));
         _device = new IlgpuBackend(_test.Device);
         Backend = HostBridge.Create(_device, _host);
     }
@@ -31,7 +33,11 @@ public sealed class BridgedDevice : IDisposable
 
     public void Dispose()
     {
-        _device.Dispose();
+        if (!TestDevice.IsShared)
+        {
+            _device.Dispose();
+        }
+
         _host.Dispose();
         _test.Dispose();
     }

@@ -90,6 +90,8 @@ public sealed class DeviceQLoraLinearTests : QLoraLinearTests, IDisposable
 
     protected override IBackend Backend => _device.Backend;
 
+    protected override int UnroundedRows => 8;
+
     protected override bool IsTooLong(long multiplications) => BridgedDevice.IsTooLong(multiplications);
 
     public void Dispose() => _device.Dispose();
