@@ -10,10 +10,10 @@ namespace PureQLora.Kernels.Tests;
 public sealed class DeviceGoldenTests : IDisposable
 {
     /// <summary>
-    /// In bfloat16 each operand has 8 significant bits, an error of up to 2⁻⁹ of its value that sums of many terms average: 2⁻⁶ of a tensor's
-    /// Euclidean norm is what some ten products in a row leave at most.
+    /// How far bfloat16 lies from the truth depends on the model, so the CPU's bfloat16 is the measure: the device rounds the same operands, and
+    /// sums in another order, which turns single roundings the other way.
     /// </summary>
-    private const double BFloat16Error = 1.0 / 64;
+    private const double ShareOfTheCpu = 1.5;
 
     private readonly IlgpuBackend _backend = new(new SimulatedDevice());
 
@@ -32,36 +32,29 @@ public sealed class DeviceGoldenTests : IDisposable
     [MemberData(nameof(All))]
     public void Forward_GivenEveryGoldenModel_ShouldMatchTransformers(string name) => CheckForward(name);
 
-    [Theory]
-    [InlineData(Precision.Float32)]
-    [InlineData(Precision.BFloat16)]
-    public void Backward_GivenPeftsAdapter_ShouldHaveItsGradients(Precision precision)
+    [Fact]
+    public void Backward_GivenPeftsAdapter_ShouldHaveItsGradients()
     {
-        string folder = RepositoryPaths.Fixture("models", "lora", "llama-mha--lora");
-        GoldenTensors values = GoldenTensors.Read(Path.Combine(folder, "golden.safetensors"));
-        GoldenTolerances tolerances = GoldenTolerances.Read(Path.Combine(folder, "golden.json"));
-        using GoldenModel golden = new("llama-mha");
-        LoraInjection.Load(golden.Model, folder, trainable: true);
-        golden.Model.MoveTo(_backend);
-        using ComputeScope scope = new(_backend, recordGradients: true) { Precision = precision };
+        (GoldenTensors values, GoldenTolerances tolerances) = Adapter();
 
-        Tensor loss = golden.Loss(scope, checkpoint: true);
-        scope.Backward(loss);
+        (float loss, Dictionary<string, float[]> gradients) = Backward(_backend, Precision.Float32);
 
-        double expected = tolerances.Root.GetProperty("loss").GetDouble();
-        Assert.Equal(expected, loss.ToArray()[0], precision == Precision.Float32 ? tolerances.Of("loss") : BFloat16Error * expected);
-        foreach (NamedParameter parameter in golden.Model.TrainableParameters)
-        {
-            (float[] wanted, float[] got) = (values.Floats($"grad.base_model.model.{parameter.Name}"), parameter.Value.Grad!.ToArray());
-            if (precision == Precision.Float32)
-            {
-                tolerances.Check("grad", wanted, got, parameter.Name);
-            }
-            else
-            {
-                Assert.InRange(Distance(wanted, got), 0, BFloat16Error);
-            }
-        }
+        tolerances.Check("loss", tolerances.Root.GetProperty("loss").GetDouble(), loss);
+        Assert.All(gradients, gradient => tolerances.Check("grad", values.Floats(gradient.Key), gradient.Value, gradient.Key));
+    }
+
+    [Fact]
+    public void Backward_GivenBFloat16_ShouldLieAsNearToTheTruthAsTheCpu()
+    {
+        (GoldenTensors values, _) = Adapter();
+        using CpuBackend cpu = new(threads: 1);
+
+        Dictionary<string, float[]> expected = Backward(cpu, Precision.BFloat16).Gradients;
+        Dictionary<string, float[]> actual = Backward(_backend, Precision.BFloat16).Gradients;
+
+        Assert.NotEmpty(actual);
+        Assert.All(actual, gradient => Assert.InRange(
+            Distance(values.Floats(gradient.Key), gradient.Value), 1e-6, ShareOfTheCpu * Distance(values.Floats(gradient.Key), expected[gradient.Key])));
     }
 
     [Theory]
@@ -73,6 +66,23 @@ public sealed class DeviceGoldenTests : IDisposable
     [InlineData("llama-mha--lora")]
     [InlineData("qwen2--lora")]
     public void Step_GivenAGoldenRun_ShouldFollowItsTrajectory(string name) => CheckTrajectory(name, 20);
+
+    private static string AdapterFolder => RepositoryPaths.Fixture("models", "lora", "llama-mha--lora");
+
+    private static (GoldenTensors Values, GoldenTolerances Tolerances) Adapter() => (
+        GoldenTensors.Read(Path.Combine(AdapterFolder, "golden.safetensors")), GoldenTolerances.Read(Path.Combine(AdapterFolder, "golden.json")));
+
+    private static (float Loss, Dictionary<string, float[]> Gradients) Backward(IBackend backend, Precision precision)
+    {
+        using GoldenModel golden = new("llama-mha");
+        LoraInjection.Load(golden.Model, AdapterFolder, trainable: true);
+        golden.Model.MoveTo(backend);
+        using ComputeScope scope = new(backend, recordGradients: true) { Precision = precision };
+        Tensor loss = golden.Loss(scope, checkpoint: true);
+        scope.Backward(loss);
+        return (loss.ToArray()[0], golden.Model.TrainableParameters.ToDictionary(
+            parameter => $"grad.base_model.model.{parameter.Name}", parameter => parameter.Value.Grad!.ToArray()));
+    }
 
     private static double Distance(float[] expected, float[] actual) =>
         Math.Sqrt(expected.Zip(actual, (e, a) => ((double)e - a) * ((double)e - a)).Sum() / expected.Sum(e => (double)e * e));
