@@ -162,8 +162,9 @@ public sealed unsafe class QuantizedMatrix : IDisposable
     /// <param name="inDim">Columns.</param>
     /// <param name="bits">2, 3, 4 or 8.</param>
     /// <param name="groupSize">Inputs that share a scale; −1 or anything from <paramref name="inDim"/> up is one group a row.</param>
-    public static QuantizedMatrix Undefined(int outDim, int inDim, int bits, int groupSize) =>
-        new(outDim, inDim, bits, groupSize <= 0 || groupSize > inDim ? inDim : groupSize, default, book: null);
+    /// <param name="book">What the codes stand for; null for integers.</param>
+    public static QuantizedMatrix Undefined(int outDim, int inDim, int bits, int groupSize, CodeBook? book = null) =>
+        new(outDim, inDim, bits, groupSize <= 0 || groupSize > inDim ? inDim : groupSize, default, book);
 
     /// <summary>Group of an input column.</summary>
     public int GroupOf(int column) => _groupIndex is null ? column / GroupSize : GroupIndexPointer[column];

@@ -54,15 +54,8 @@ public sealed class WeightMatrix
     /// makes its own copy, packed as its kernels read it, at the first product.
     /// </summary>
     /// <param name="backend">Shall compute with it.</param>
-    /// <exception cref="UserErrorException">The weight has a code book, and the backend is not the processor's.</exception>
     public WeightMatrix To(IBackend backend)
     {
-        if (Quantized is { CodeBook: { } book } && backend is not CpuBackend)
-        {
-            throw new UserErrorException(
-                $"Weights of {book.Name} are computed on the CPU only, the device has no kernels for them; use --device cpu, or quantise the full-precision model with GPTQ.");
-        }
-
         Tensor? moved = Dense?.To(backend);
         return moved is null || ReferenceEquals(moved, Dense) ? this : new WeightMatrix(moved);
     }

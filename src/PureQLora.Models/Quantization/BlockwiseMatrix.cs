@@ -38,6 +38,11 @@ public sealed record BlockwiseMatrix
     /// <summary>Blocks of a matrix.</summary>
     public static int BlockCount(int outDim, int inDim, int blockSize) => checked((int)((((long)outDim * inDim) + blockSize - 1) / blockSize));
 
+    /// <summary>Columns of a group in the form that the engine multiplies with.</summary>
+    /// <param name="inDim">Of the weight.</param>
+    /// <param name="blockSize">Weights that share a scale.</param>
+    public static int PieceOf(int inDim, int blockSize) => (int)BigInteger.GreatestCommonDivisor(inDim, blockSize);
+
     /// <summary>The form that the engine multiplies with, of the same values.</summary>
     /// <remarks>
     /// Its groups lie in rows. Where rows are no whole blocks, a group is the largest piece that every block and every row consists of,
@@ -45,7 +50,7 @@ public sealed record BlockwiseMatrix
     /// </remarks>
     public QuantizedMatrix ToMatrix()
     {
-        int piece = (int)BigInteger.GreatestCommonDivisor(InDim, BlockSize);
+        int piece = PieceOf(InDim, BlockSize);
         float[] scales = Scales;
         if (piece != BlockSize)
         {

@@ -8,8 +8,8 @@ namespace PureQLora.Training;
 /// <param name="Stored">Type of the dense matrices.</param>
 public sealed record BaseShape(LlamaConfig Config, DataType Stored)
 {
-    /// <summary>Bits and group size of the quantised layers, by module name.</summary>
-    public IReadOnlyDictionary<string, (int Bits, int GroupSize)> Quantized { get; init; } = new Dictionary<string, (int, int)>();
+    /// <summary>Bits, group size and code book of the quantised layers, by module name.</summary>
+    public IReadOnlyDictionary<string, (int Bits, int GroupSize, CodeBook? Book)> Quantized { get; init; } = new Dictionary<string, (int, int, CodeBook?)>();
 
     /// <summary>Ranks of the adapters, by module name.</summary>
     public IReadOnlyDictionary<string, int> Adapters { get; init; } = new Dictionary<string, int>();
@@ -24,13 +24,13 @@ public sealed record BaseShape(LlamaConfig Config, DataType Stored)
     public static BaseShape Of(LlamaModel model)
     {
         ArgumentNullException.ThrowIfNull(model);
-        Dictionary<string, (int, int)> quantized = [];
+        Dictionary<string, (int, int, CodeBook?)> quantized = [];
         Dictionary<string, int> adapters = [];
         foreach (LinearLayer layer in model.Linears)
         {
             if (layer.Weight.Quantized is { } weight)
             {
-                quantized.Add(layer.Name, (weight.Bits, weight.GroupSize));
+                quantized.Add(layer.Name, (weight.Bits, weight.GroupSize, weight.CodeBook));
             }
 
             if (layer.Adapter is { } adapter)
@@ -58,7 +58,7 @@ public sealed record BaseShape(LlamaConfig Config, DataType Stored)
         }
 
         IEnumerable<string> targets = Modules.Where(module => recipe.Targets is not { Count: > 0 } names || names.Contains(ShortName(module)));
-        return this with { Quantized = targets.ToDictionary(module => module, _ => (recipe.Bits, recipe.GroupSize)) };
+        return this with { Quantized = targets.ToDictionary(module => module, module => CodesOf(module, recipe)) };
     }
 
     /// <summary>The shape with the adapters of a configuration.</summary>
@@ -67,6 +67,10 @@ public sealed record BaseShape(LlamaConfig Config, DataType Stored)
         ArgumentNullException.ThrowIfNull(lora);
         return this with { Adapters = Modules.Where(lora.Targets).ToDictionary(module => module, lora.RankOf), Dropout = lora.Dropout };
     }
+
+    private (int Bits, int GroupSize, CodeBook? Book) CodesOf(string module, QuantizationRecipe recipe) => recipe.Method == QuantizationMethod.Nf4
+        ? (recipe.Bits, BlockwiseMatrix.PieceOf(LlamaTensorNames.LinearLayers(Config)[module].In, recipe.BlockSize), CodeBook.NormalFloat4)
+        : (recipe.Bits, recipe.GroupSize, null);
 
     private IEnumerable<string> Modules => LlamaTensorNames.LinearLayers(Config).Keys;
 

@@ -18,12 +18,12 @@ internal sealed class PlannedWeights(BaseShape shape, IDeviceBackend device) : I
     public WeightMatrix Weight(string module)
     {
         Shape dimensions = _shapes[$"{module}.weight"];
-        if (!shape.Quantized.TryGetValue(module, out (int Bits, int GroupSize) codes))
+        if (!shape.Quantized.TryGetValue(module, out (int Bits, int GroupSize, CodeBook? Book) codes))
         {
             return new WeightMatrix(On(dimensions, shape.Stored));
         }
 
-        QuantizedMatrix matrix = QuantizedMatrix.Undefined((int)dimensions[0], (int)dimensions[1], codes.Bits, codes.GroupSize);
+        QuantizedMatrix matrix = QuantizedMatrix.Undefined((int)dimensions[0], (int)dimensions[1], codes.Bits, codes.GroupSize, codes.Book);
         _quantized.Add(matrix);
         return new WeightMatrix(matrix);
     }

@@ -54,7 +54,6 @@ public sealed class TrainingRun(
             _recipe.Validate();
             folder.Store(_recipe);
             opened = OpenBase();
-            RequireKernels(opened.Model);
             RequireDenseForStart(opened.Model);
             RunData data = RunData.Load(_recipe, opened.Tokenizer, (backend as CpuBackend)?.Threads ?? threads);
             ReportData(opened, data);
@@ -66,17 +65,6 @@ public sealed class TrainingRun(
             opened?.Dispose();
             folder.Abandon();
             throw;
-        }
-    }
-
-    /// <summary>Before anything is quantised: weights of a code book have kernels on the processor only.</summary>
-    private void RequireKernels(LlamaModel model)
-    {
-        bool isDense = model.Linears.All(layer => layer.Weight.Quantized is null);
-        bool hasBook = model.Linears.Any(layer => layer.Weight.Quantized?.CodeBook is not null);
-        if (backend is not CpuBackend && (hasBook || (isDense && _recipe.Quantization is { Enabled: true, Method: QuantizationMethod.Nf4 })))
-        {
-            throw new UserErrorException($"A base of NF4 is trained on the CPU only, this run is to compute on {backend.Description}; use --device cpu, or quantization.method=gptq.");
         }
     }
 

@@ -133,16 +133,6 @@ public sealed class QLoraLinearKernelsTests : KernelTest
     }
 
     [Fact]
-    public void To_GivenAWeightWithACodeBook_ShouldSayThatOnlyTheCpuHasIt()
-    {
-        using QuantizedMatrix matrix = QuantizedMatrix.FromStream(2, 64, 64, new byte[64], [1f, 2f], CodeBook.NormalFloat4);
-        WeightMatrix weight = new(matrix);
-
-        Assert.Same(weight, weight.To(Cpu));
-        Assert.Contains("nf4", Assert.Throws<UserErrorException>(() => weight.To(Gpu)).Message, StringComparison.Ordinal);
-    }
-
-    [Fact]
     public void LinearBias_GivenRows_ShouldMatchTheCpu()
     {
         (Tensor bias, Tensor y, Tensor dBias) = (Host(new(70), 1), Host(new(5, 70), 2), Host(new(70), 3));
