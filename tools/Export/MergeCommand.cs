@@ -5,14 +5,14 @@ using PureQLora.Models;
 
 namespace PureQLora.Tools.Export;
 
-/// <summary><c>export merge</c>: W + s·B·A as a folder that needs no adapter.</summary>
+/// <summary><c>export merge</c>: W + s·B·A as a folder that needs no adapter. QA-LoRA goes into a quantised base as offsets, without rounding.</summary>
 internal static class MergeCommand
 {
     private static readonly Option<string> Model = CommonOptions.Model();
     private static readonly Option<string> Adapter = new Option<string>("--adapter") { Description = "PEFT folder to merge.", Required = true }.NotEmpty();
     private static readonly Option<string> Output = CommonOptions.OutputFolder();
     private static readonly Option<string?> Type = new("--dtype") { Description = "float32, bfloat16 or float16; as stored if left out." };
-    private static readonly Option<bool> Requantize = new("--requantize") { Description = "Merge into a quantised base by rounding it again; the error this brings is printed." };
+    private static readonly Option<bool> Requantize = new("--requantize") { Description = "Merge into a quantised base by rounding it again; the error this brings is printed. Adapters of QA-LoRA need it not." };
 
     public static Command Create()
     {
@@ -29,7 +29,8 @@ internal static class MergeCommand
         CommonOptions.RequireEmpty(output);
         using ModelFolder folder = ModelFolder.Open(result.GetValue(Model)!, result.GetValue(Adapter));
         bool quantized = folder.Checkpoint.Config.Quantization is not null;
-        if (quantized && !result.GetValue(Requantize))
+        bool rounds = result.GetValue(Requantize);
+        if (quantized && !rounds && !folder.Model.Linears.Any(layer => layer.Adapter is { GroupSize: > 0 }))
         {
             throw new UserErrorException(
                 $"{folder.Path} is quantised: merging rounds it again and loses accuracy; merge into the model in full precision, or add --requantize.");
@@ -43,7 +44,7 @@ internal static class MergeCommand
         using OutputFolder target = OutputFolder.Create(output);
         if (quantized)
         {
-            WriteQuantized(folder, target.Temporary);
+            WriteQuantized(folder, target.Temporary, rounds);
         }
         else
         {
@@ -94,24 +95,38 @@ internal static class MergeCommand
         HuggingFaceCheckpoint.Write(path, source.Config with { StoredType = type ?? source.Config.StoredType }, writer, source.Folder);
     }
 
-    private static void WriteQuantized(ModelFolder folder, string path)
+    private static void WriteQuantized(ModelFolder folder, string path, bool rounds)
     {
+        if (!rounds)
+        {
+            LoraMerge.RequireExact(folder.Model);
+        }
+
         if (folder.Checkpoint.Config.Quantization is BitsAndBytesConfig)
         {
             WriteBlockwise(folder, path);
             return;
         }
 
-        foreach ((string layer, double error) in LoraMerge.MergeQuantized(folder.Model))
+        if (rounds)
         {
-            ShowError(layer, error);
+            foreach ((string layer, double error) in LoraMerge.MergeQuantized(folder.Model))
+            {
+                ShowError(layer, error);
+            }
+        }
+        else
+        {
+            LoraMerge.MergeOffsets(folder.Model);
         }
 
         // What AWQ's layout holds, GPTQ's can, and more programs read it.
         GptqConfig settings = folder.Checkpoint.Config.Quantization is AwqConfig awq ? awq.ToGptq() : (GptqConfig)folder.Checkpoint.Config.Quantization!;
         Dictionary<string, QuantizedMatrix> quantized = folder.Model.Linears
             .Where(layer => layer.Weight.Quantized is not null).ToDictionary(layer => layer.Name, layer => layer.Weight.Quantized!);
-        GptqCheckpoint.Write(path, folder.Checkpoint, settings, quantized, MergedDense(folder));
+        Dictionary<string, Tensor> offsets = folder.Model.Linears
+            .Where(layer => layer.Weight.Offsets is not null).ToDictionary(layer => layer.Name, layer => layer.Weight.Offsets!);
+        GptqCheckpoint.Write(path, folder.Checkpoint, settings, quantized, MergedDense(folder), offsets);
     }
 
     /// <summary>Layers without an adapter keep their bytes.</summary>

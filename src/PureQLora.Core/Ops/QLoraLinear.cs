@@ -30,12 +30,13 @@ public interface IQLoraLinearKernels
 
 /// <summary>
 /// A linear layer over a dense or quantised weight with an optional low-rank adapter:
-/// y = x · Wᵀ + bias + (s · dropout(x) · Aᵀ) · Bᵀ.
+/// y = x · Wᵀ + bias + (s · pool(dropout(x)) · Aᵀ) · Bᵀ.
 /// </summary>
 /// <remarks>
 /// Dettmers et al., arXiv:2305.14314, eq. 5. A quantised weight is dequantised inside the product, never as a whole; of it only the scales
 /// may be trained (<see cref="WeightMatrix.Scales"/>).
-/// Dropout acts on the adapter's input only, and only in a pass that records gradients.
+/// Dropout acts on the adapter's input only, and only in a pass that records gradients. Offsets of a quantised weight
+/// (<see cref="WeightMatrix.Offsets"/>) see the sums of the input over each group, as one product of their own.
 /// </remarks>
 public static class QLoraLinear
 {
@@ -83,7 +84,7 @@ public static class QLoraLinear
         return y;
     }
 
-    /// <summary>y = x · Wᵀ + bias + down · Bᵀ.</summary>
+    /// <summary>y = x · Wᵀ + bias + down · Bᵀ, and what the weight's offsets add.</summary>
     private static void Product(ComputeScope scope, Tensor x, WeightMatrix weight, Tensor? bias, Tensor? down, Tensor? b, Tensor y)
     {
         IBackend backend = scope.Backend;
@@ -96,19 +97,38 @@ public static class QLoraLinear
             backend.WeightMatMul(x, weight, transposeWeight: true, accumulate: false, y, scope.Precision);
         }
 
+        if (weight.Offsets is { } offsets)
+        {
+            ComputeScope.Position mark = scope.Mark();
+            Tensor sums = GroupPooling.Forward(scope, x, GroupSizeOf(weight, offsets), 1);      // [tokens, groups]
+            backend.MatMul(sums, false, offsets, true, 1f, accumulate: true, Rows(scope, y), scope.Precision);
+            scope.Rewind(mark);
+        }
+
         if (bias is not null)
         {
             backend.LinearBias(bias, y);
         }
     }
 
-    /// <summary>down = s · dropout(x) · Aᵀ.</summary>
+    private static int GroupSizeOf(WeightMatrix weight, Tensor offsets) => (int)(weight.InDim / offsets.Shape[1]);
+
+    /// <summary>down = s · pool(dropout(x)) · Aᵀ.</summary>
     private static void Down(ComputeScope scope, Tensor x, in LoraBranch lora, ulong key, Tensor down)
     {
         ComputeScope.Position mark = scope.Mark();
-        Tensor input = Rows(scope, Dropped(scope, x, lora, key));            // [tokens, inDim]
+        Tensor input = Seen(scope, x, lora, key);                            // [tokens, inDim], or [tokens, groups]
         scope.Backend.MatMul(input, false, lora.A, true, lora.Scale, accumulate: false, Rows(scope, down), scope.Precision);
         scope.Rewind(mark);
+    }
+
+    /// <summary>pool(dropout(x)), what A is multiplied with.</summary>
+    private static Tensor Seen(ComputeScope scope, Tensor x, in LoraBranch lora, ulong key)
+    {
+        Tensor dropped = Dropped(scope, x, lora, key);
+        return lora.GroupSize == 0
+            ? Rows(scope, dropped)
+            : GroupPooling.Forward(scope, dropped, lora.GroupSize, LoraBranch.PoolingFactor(x.Shape.Columns, lora.GroupSize));
     }
 
     private static Tensor Dropped(ComputeScope scope, Tensor x, in LoraBranch lora, ulong key)
@@ -143,10 +163,15 @@ public static class QLoraLinear
             return;
         }
 
-        (Shape a, Shape b) = (lora.A.Shape, lora.B.Shape);
-        if (a.Rank != 2 || b.Rank != 2 || a[1] != weight.InDim || b[0] != weight.OutDim || a[0] != b[1])
+        if (lora.GroupSize < 0 || (lora.GroupSize > 0 && weight.InDim % lora.GroupSize != 0))
         {
-            throw new ArgumentException($"The adapter's A {a} and B {b} do not fit the weight {weight}: [rank, inDim] and [outDim, rank].", nameof(adapter));
+            throw new ArgumentException($"The adapter's groups are of {lora.GroupSize} inputs, which do not divide the {weight.InDim} of the weight.", nameof(adapter));
+        }
+
+        (Shape a, Shape b) = (lora.A.Shape, lora.B.Shape);
+        if (a.Rank != 2 || b.Rank != 2 || a[1] * Math.Max(1, lora.GroupSize) != weight.InDim || b[0] != weight.OutDim || a[0] != b[1])
+        {
+            throw new ArgumentException($"The adapter's A {a} and B {b} do not fit the weight {weight}: [rank, inDim / group] and [outDim, rank].", nameof(adapter));
         }
 
         if (lora.Dropout is not (>= 0f and < 1f))
@@ -203,6 +228,13 @@ public static class QLoraLinear
                 backend.WeightMatMul(OutputGrad, Weight, transposeWeight: false, dx.Accumulate, plain, scope.Precision);
             }
 
+            if (Weight.Offsets is { } offsets && dx.Tensor is { } gradient)
+            {
+                Tensor dSums = scope.New(new Shape(dy.Shape[0], offsets.Shape[1]));  // [tokens, groups]
+                backend.MatMul(dy, false, offsets, false, 1f, accumulate: false, dSums, scope.Precision);
+                GroupPooling.Backward(scope, dSums, GroupSizeOf(Weight, offsets), 1, gradient);
+            }
+
             scope.Rewind(mark);
             GC.KeepAlive(Weight);
         }
@@ -224,7 +256,7 @@ public static class QLoraLinear
             backend.MatMul(dy, false, lora.B, false, lora.Scale, accumulate: false, dDown, scope.Precision);
             if (da is not null)
             {
-                Tensor input = Rows(scope, Dropped(scope, X, lora, Key));            // [tokens, inDim], the mask of forward
+                Tensor input = Seen(scope, X, lora, Key);                            // [tokens, inDim], or [tokens, groups]; the mask of forward
                 backend.MatMul(dDown, true, input, false, 1f, accumulate: true, da, scope.Precision);
             }
 
@@ -233,16 +265,37 @@ public static class QLoraLinear
                 return;
             }
 
-            if (lora.Dropout == 0f)
+            if (lora.Dropout == 0f && lora.GroupSize == 0)
             {
                 backend.QLoraProduct(OutputGrad, Weight, false, dDown, lora.A, dx.Accumulate, gradient, scope.Precision);
                 return;
             }
 
             backend.WeightMatMul(OutputGrad, Weight, transposeWeight: false, dx.Accumulate, gradient, scope.Precision);
-            Tensor dInput = scope.New(new Shape(dy.Shape[0], lora.A.Shape[1]));      // [tokens, inDim]
-            backend.MatMul(dDown, false, lora.A, false, 1f, accumulate: false, dInput, scope.Precision);
-            backend.DropoutBackward(dInput, Key, lora.Dropout, gradient);
+            Tensor dSeen = scope.New(new Shape(dy.Shape[0], lora.A.Shape[1]));       // [tokens, inDim], or [tokens, groups]
+            backend.MatMul(dDown, false, lora.A, false, 1f, accumulate: false, dSeen, scope.Precision);
+            BackwardSeen(scope, lora, dSeen, gradient);
+        }
+
+        /// <summary>dx += the gradient through pool and dropout.</summary>
+        private void BackwardSeen(ComputeScope scope, in LoraBranch lora, Tensor dSeen, Tensor gradient)
+        {
+            double factor = lora.GroupSize == 0 ? 1 : LoraBranch.PoolingFactor(X.Shape.Columns, lora.GroupSize);
+            if (lora.Dropout == 0f)
+            {
+                GroupPooling.Backward(scope, dSeen, lora.GroupSize, factor, gradient);
+                return;
+            }
+
+            Tensor dDropped = dSeen;                                                 // [tokens, inDim]
+            if (lora.GroupSize > 0)
+            {
+                dDropped = scope.New(new Shape(dSeen.Shape[0], X.Shape.Columns));
+                scope.Backend.Zero(dDropped);
+                GroupPooling.Backward(scope, dSeen, lora.GroupSize, factor, dDropped);
+            }
+
+            scope.Backend.DropoutBackward(dDropped, Key, lora.Dropout, gradient);
         }
     }
 }

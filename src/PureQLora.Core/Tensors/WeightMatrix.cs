@@ -23,10 +23,18 @@ public sealed class WeightMatrix
     /// <summary>A quantised weight.</summary>
     /// <param name="quantized">Codes with scales.</param>
     /// <param name="trainScales">Makes the scales a parameter: the optimiser then writes into the matrix itself.</param>
-    public WeightMatrix(QuantizedMatrix quantized, bool trainScales = false)
+    /// <param name="offsets">Added to the values, [outDim, groups] of any number of groups that divides inDim, Float32; null for none.</param>
+    /// <exception cref="ArgumentException">The offsets do not fit.</exception>
+    public WeightMatrix(QuantizedMatrix quantized, bool trainScales = false, Tensor? offsets = null)
     {
         ArgumentNullException.ThrowIfNull(quantized);
-        Quantized = quantized;
+        if (offsets is not null
+            && (offsets.DataType != DataType.Float32 || offsets.Shape.Rank != 2 || offsets.Shape[0] != quantized.OutDim || offsets.Shape[1] < 1 || quantized.InDim % offsets.Shape[1] != 0))
+        {
+            throw new ArgumentException($"The offsets are {offsets}, a weight of [{quantized.OutDim}, {quantized.InDim}] takes Float32[{quantized.OutDim}, groups] with groups that divide {quantized.InDim}.", nameof(offsets));
+        }
+
+        (Quantized, Offsets) = (quantized, offsets);
         Scales = trainScales ? quantized.ViewScales().AsParameter() : null;
         (OutDim, InDim) = (quantized.OutDim, quantized.InDim);
     }
@@ -40,6 +48,13 @@ public sealed class WeightMatrix
     /// <summary>Scales of a quantised weight as a parameter, [outDim, groups]; null where they are frozen.</summary>
     public Tensor? Scales { get; }
 
+    /// <summary>
+    /// What a merged QA-LoRA adapter has left beside a quantised weight, [outDim, groups], Float32, frozen: each value is that of its code
+    /// plus its group's offset. Null for none. <see cref="QLoraLinear"/> adds them; a bare product does not.
+    /// </summary>
+    /// <remarks>Xu et al., arXiv:2309.14717, section 3.3: an offset is −scale times what the adapter adds to the zero point.</remarks>
+    public Tensor? Offsets { get; }
+
     /// <summary>Output features.</summary>
     public int OutDim { get; }
 
@@ -47,7 +62,23 @@ public sealed class WeightMatrix
     public int InDim { get; }
 
     /// <summary>Bytes in memory.</summary>
-    public long ByteLength => Dense?.ByteLength ?? Quantized!.ByteLength;
+    public long ByteLength => Dense?.ByteLength ?? (Quantized!.ByteLength + (Offsets?.ByteLength ?? 0));
+
+    /// <summary>All values in float32, [outDim, inDim]: dequantised, with their offsets.</summary>
+    public float[] ToArray()
+    {
+        float[] values = Dense?.ToArray() ?? Quantized!.Dequantize();
+        if (Offsets?.ToArray() is { } offsets)
+        {
+            int groupSize = values.Length / offsets.Length;
+            for (int i = 0; i < values.Length; i++)
+            {
+                values[i] += offsets[i / groupSize];
+            }
+        }
+
+        return values;
+    }
 
     /// <summary>
     /// The weight for a backend: itself where a dense one is in its memory already, else a copy there. Of a quantised one the backend
@@ -57,7 +88,14 @@ public sealed class WeightMatrix
     public WeightMatrix To(IBackend backend)
     {
         Tensor? moved = Dense?.To(backend);
-        return moved is null || ReferenceEquals(moved, Dense) ? this : new WeightMatrix(moved);
+        if (moved is not null)
+        {
+            return ReferenceEquals(moved, Dense) ? this : new WeightMatrix(moved);
+        }
+
+        return Offsets?.To(backend) is { } offsets && !ReferenceEquals(offsets, Offsets)
+            ? new WeightMatrix(Quantized!, Scales is not null, offsets)
+            : this;
     }
 
     /// <inheritdoc/>

@@ -7,10 +7,12 @@ namespace PureQLora.Models;
 
 /// <summary>
 /// Linear layers in the layout of GPTQ checkpoints: for a layer [out, in] of b-bit codes <c>qweight</c> i32 [in·b/32, out], <c>qzeros</c>
-/// i32 [groups, out·b/32], <c>scales</c> f16 [groups, out] and <c>g_idx</c> i32 [in].
+/// i32 [groups, out·b/32], <c>scales</c> f16 [groups, out] and <c>g_idx</c> i32 [in]; where QA-LoRA was merged, <c>offsets</c> f16
+/// [groups, out] too (<see cref="GptqConfig.HasOffsets"/>).
 /// </summary>
 public static class GptqCheckpoint
 {
+    private const string OffsetsName = ".offsets";
     private const string SettingsFile = "quantize_config.json";
 
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
@@ -38,17 +40,7 @@ public static class GptqCheckpoint
         // From the configuration, not from the words: the last word of a side may be padded.
         (int outDim, int inDim) = LlamaTensorNames.LinearLayers(checkpoint.Config)[module];
         byte[] zeros = GptqPacking.UnpackZeros(Words(checkpoint, module + ".qzeros"), outDim, groups, settings.Bits, settings.Format, module);
-        checkpoint.FileOf(scalesInfo.Name).CheckFinite(scalesInfo.Name);
-        float[] stored = checkpoint.FileOf(scalesInfo.Name).ReadFloats(scalesInfo.Name);
-        float[] scales = new float[stored.Length];
-        for (int group = 0; group < groups; group++)
-        {
-            for (int row = 0; row < outDim; row++)
-            {
-                scales[(row * groups) + group] = stored[(group * outDim) + row];
-            }
-        }
-
+        float[] scales = ReadByRow(checkpoint, scalesInfo.Name, outDim, groups);
         return QuantizedMatrix.FromWords(
             outDim, inDim, settings.Bits, settings.GroupSize, Words(checkpoint, module + ".qweight"), scales, zeros, ReadGroupIndex(checkpoint, module, groups));
     }
@@ -65,13 +57,18 @@ public static class GptqCheckpoint
     /// </param>
     /// <param name="layers">By module name; layers that are left out stay dense.</param>
     /// <param name="replaced">Dense tensors by name that are written in place of the source's, in the source's type; null for none.</param>
+    /// <param name="offsets">
+    /// Offsets of layers by module name, [outDim, groups] (<see cref="WeightMatrix.Offsets"/>); null or empty for a plain GPTQ file. With any,
+    /// all layers get some, be they zero, and scales that are no float16 values are stored as float32.
+    /// </param>
     /// <exception cref="UserErrorException">A layer does not fit the format, or the disk is full.</exception>
     public static void Write(
         string folder,
         HuggingFaceCheckpoint source,
         GptqConfig settings,
         IReadOnlyDictionary<string, QuantizedMatrix> layers,
-        IReadOnlyDictionary<string, Tensor>? replaced = null)
+        IReadOnlyDictionary<string, Tensor>? replaced = null,
+        IReadOnlyDictionary<string, Tensor>? offsets = null)
     {
         ArgumentNullException.ThrowIfNull(source);
         ArgumentNullException.ThrowIfNull(settings);
@@ -88,6 +85,7 @@ public static class GptqCheckpoint
             settings = settings with { DescendingActivations = settings.DescendingActivations || !matrix.GroupIndex.IsEmpty };
         }
 
+        settings = settings with { HasOffsets = offsets is { Count: > 0 } };
         string[] quantized = [.. LlamaTensorNames.LinearLayersOfBlock.Where(name => layers.Keys.Any(module => module.EndsWith(name, StringComparison.Ordinal)))];
         settings = settings with { QuantizedModules = quantized.Length == LlamaTensorNames.LinearLayersOfBlock.Count ? null : quantized };
         SafetensorsWriter writer = new();
@@ -95,7 +93,11 @@ public static class GptqCheckpoint
         {
             if (name.EndsWith(".weight", StringComparison.Ordinal) && layers.TryGetValue(name[..^7], out QuantizedMatrix? matrix))
             {
-                AddLayer(writer, name[..^7], matrix, settings.Format);
+                AddLayer(writer, name[..^7], matrix, settings);
+                if (settings.HasOffsets)
+                {
+                    AddOffsets(writer, name[..^7], matrix, offsets!.GetValueOrDefault(name[..^7]));
+                }
             }
             else
             {
@@ -165,12 +167,60 @@ public static class GptqCheckpoint
         tensors.Require(module + ".qweight", [GptqPacking.WordCount(inDim, settings.Bits), outDim], SafetensorsType.I32);
         tensors.Require(module + ".qzeros", [groups, GptqPacking.WordCount(outDim, settings.Bits)], SafetensorsType.I32);
         tensors.Require(module + ".scales", [groups, outDim], SafetensorsType.F16, SafetensorsType.BF16, SafetensorsType.F32);
+        if (settings.HasOffsets)
+        {
+            tensors.Require(module + OffsetsName, [groups, outDim], SafetensorsType.F16, SafetensorsType.BF16, SafetensorsType.F32);
+        }
+
         if (checkpoint.Contains(module + ".g_idx") || settings.DescendingActivations)
         {
             tensors.Require(module + ".g_idx", [inDim], SafetensorsType.I32);
         }
 
         return tensors.Names;
+    }
+
+    /// <summary>Reads the offsets of a quantised linear layer.</summary>
+    /// <returns>[outDim, groups], or null where all are zero.</returns>
+    /// <exception cref="UserErrorException">They are not finite, or the layer's groups are scattered or uneven.</exception>
+    internal static Tensor? ReadOffsets(HuggingFaceCheckpoint checkpoint, string module)
+    {
+        string name = module + OffsetsName;
+        (int outDim, int inDim) = LlamaTensorNames.LinearLayers(checkpoint.Config)[module];
+        int groups = checked((int)checkpoint.Info(name).Shape[0]);
+        float[] offsets = ReadByRow(checkpoint, name, outDim, groups);
+        if (!offsets.AsSpan().ContainsAnyExcept(0f))
+        {
+            return null;
+        }
+
+        int groupSize = inDim / groups;
+        int[] index = ReadGroupIndex(checkpoint, module, groups);
+        return inDim % groups == 0 && !index.Where((group, column) => group != column / groupSize).Any()
+            ? Tensor.From(offsets, new Shape(outDim, groups))
+            : throw new UserErrorException($"{checkpoint.FileOf(name).Path}: tensor \"{name}\" has offsets for the {groups} groups of {inDim} columns, but these are scattered or not all of one size; the file is damaged.");
+    }
+
+    /// <summary>[groups, outDim] in the file, [outDim, groups] in memory.</summary>
+    private static float[] ReadByRow(HuggingFaceCheckpoint checkpoint, string name, int outDim, int groups)
+    {
+        checkpoint.FileOf(name).CheckFinite(name);
+        float[] stored = checkpoint.FileOf(name).ReadFloats(name);
+        return Transposed(stored, groups, outDim);
+    }
+
+    private static float[] Transposed(ReadOnlySpan<float> values, int rows, int columns)
+    {
+        float[] transposed = new float[values.Length];
+        for (int row = 0; row < rows; row++)
+        {
+            for (int column = 0; column < columns; column++)
+            {
+                transposed[(column * rows) + row] = values[(row * columns) + column];
+            }
+        }
+
+        return transposed;
     }
 
     private static ReadOnlySpan<int> Words(HuggingFaceCheckpoint checkpoint, string name) => checkpoint.Get(name).Ints;
@@ -204,7 +254,7 @@ public static class GptqCheckpoint
         }
     }
 
-    private static void AddLayer(SafetensorsWriter writer, string module, QuantizedMatrix matrix, GptqFormat format)
+    private static void AddLayer(SafetensorsWriter writer, string module, QuantizedMatrix matrix, GptqConfig settings)
     {
         (int outDim, int inDim, int bits, int groups) = (matrix.OutDim, matrix.InDim, matrix.Bits, matrix.Groups);
         writer.Add(module + ".qweight", SafetensorsType.I32, [GptqPacking.WordCount(inDim, bits), outDim], stream =>
@@ -227,19 +277,25 @@ public static class GptqCheckpoint
                 }
             }
 
-            WriteWords(stream, GptqPacking.PackZeros(zeros, outDim, groups, bits, format));
+            WriteWords(stream, GptqPacking.PackZeros(zeros, outDim, groups, bits, settings.Format));
         });
-        float[] scales = new float[checked(outDim * groups)];
-        for (int row = 0; row < outDim; row++)
+        float[] scales = Transposed(matrix.RowScales, outDim, groups);
+
+        // A merge that leaves codes alone leaves scales alone too, also those of bases that store them wider.
+        bool wide = settings.HasOffsets && Array.Exists(scales, scale => (float)(Half)scale != scale);
+        writer.AddFloats(module + ".scales", scales, [groups, outDim], wide ? SafetensorsType.F32 : SafetensorsType.F16);
+        writer.AddInts(module + ".g_idx", (int[])[.. Enumerable.Range(0, inDim).Select(matrix.GroupOf)], [inDim]);
+    }
+
+    private static void AddOffsets(SafetensorsWriter writer, string module, QuantizedMatrix matrix, Tensor? offsets)
+    {
+        if (offsets is not null && (offsets.Shape[0] != matrix.OutDim || offsets.Shape[1] != matrix.Groups))
         {
-            for (int group = 0; group < groups; group++)
-            {
-                scales[(group * outDim) + row] = matrix.Scale(row, group);
-            }
+            throw new ArgumentException($"{module} has offsets {offsets.Shape}, its groups ask for [{matrix.OutDim}, {matrix.Groups}].", nameof(offsets));
         }
 
-        writer.AddFloats(module + ".scales", scales, [groups, outDim], SafetensorsType.F16);
-        writer.AddInts(module + ".g_idx", (int[])[.. Enumerable.Range(0, inDim).Select(matrix.GroupOf)], [inDim]);
+        float[] stored = offsets is null ? new float[checked(matrix.OutDim * matrix.Groups)] : Transposed(offsets.ToArray(), matrix.OutDim, matrix.Groups);
+        writer.AddFloats(module + OffsetsName, stored, [matrix.Groups, matrix.OutDim], SafetensorsType.F16);
     }
 
     private static void WriteWords(Stream stream, ReadOnlySpan<int> words) => stream.Write(MemoryMarshal.AsBytes(words));

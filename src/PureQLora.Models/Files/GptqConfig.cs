@@ -6,6 +6,7 @@ namespace PureQLora.Models;
 /// <summary>How a GPTQ checkpoint is quantised: <c>quantization_config</c> in <c>config.json</c>, or <c>quantize_config.json</c>.</summary>
 public sealed record GptqConfig : QuantizationConfig
 {
+    private const string OffsetsMark = "+offsets";
     private const int LargestGroup = 1 << 20;
     private const int MostOverrides = 4096;
 
@@ -24,6 +25,12 @@ public sealed record GptqConfig : QuantizationConfig
     /// <summary>How zero points are stored.</summary>
     public GptqFormat Format { get; init; }
 
+    /// <summary>
+    /// Every quantised layer has a tensor <c>offsets</c> beside its scales, what merging QA-LoRA leaves: a value is scale · (code − zero point)
+    /// + offset. The format is then named <c>gptq+offsets</c> or <c>gptq_v2+offsets</c>, so that programs that do not know them refuse the file.
+    /// </summary>
+    public bool HasOffsets { get; init; }
+
     /// <summary>Damping that was used, as a share of the Hessian's mean diagonal; null where the file does not say.</summary>
     public double? Damping { get; init; }
 
@@ -34,7 +41,8 @@ public sealed record GptqConfig : QuantizationConfig
     public IReadOnlyList<string>? QuantizedModules { get; init; }
 
     /// <inheritdoc/>
-    public override string Description => GroupSize == -1 ? $"GPTQ, {Bits} bits, one group a row" : $"GPTQ, {Bits} bits in groups of {GroupSize}";
+    public override string Description =>
+        (GroupSize == -1 ? $"GPTQ, {Bits} bits, one group a row" : $"GPTQ, {Bits} bits in groups of {GroupSize}") + (HasOffsets ? ", with offsets" : string.Empty);
 
     /// <summary>Modules with settings of their own; the first entry that matches counts.</summary>
     public IReadOnlyList<GptqOverride> Dynamic { get; init; } = [];
@@ -58,9 +66,10 @@ public sealed record GptqConfig : QuantizationConfig
     internal static new GptqConfig Parse(JsonFields fields)
     {
         string format = fields.Text("checkpoint_format") ?? fields.Text("format") ?? "gptq";
-        if (format is not ("gptq" or "gptq_v2"))
+        bool offsets = format.EndsWith(OffsetsMark, StringComparison.Ordinal);
+        if ((offsets ? format[..^OffsetsMark.Length] : format) is not ("gptq" or "gptq_v2"))
         {
-            throw new UserErrorException($"{fields.Source}: \"{fields.Path("checkpoint_format")}\" is \"{format}\", allowed are \"gptq\" and \"gptq_v2\".");
+            throw new UserErrorException($"{fields.Source}: \"{fields.Path("checkpoint_format")}\" is \"{format}\", allowed are \"gptq\" and \"gptq_v2\", each also with \"{OffsetsMark}\".");
         }
 
         if (fields.Flag("lm_head", fallback: false))
@@ -75,7 +84,8 @@ public sealed record GptqConfig : QuantizationConfig
             GroupSize = ReadGroupSize(fields) ?? fields.RequiredInteger("group_size", -1, LargestGroup),
             DescendingActivations = fields.Flag("desc_act", fallback: false),
             Symmetric = fields.Flag("sym", fallback: true),
-            Format = format == "gptq_v2" ? GptqFormat.V2 : GptqFormat.V1,
+            HasOffsets = offsets,
+            Format = format.StartsWith("gptq_v2", StringComparison.Ordinal) ? GptqFormat.V2 : GptqFormat.V1,
             Damping = fields.Number("damp_percent", 0, 1),
             Dynamic = fields.Object("dynamic") is { } dynamic ? [.. ReadDynamic(dynamic)] : [],
         };
@@ -133,7 +143,7 @@ public sealed record GptqConfig : QuantizationConfig
             ["sym"] = Symmetric,
             ["lm_head"] = false,
             ["quant_method"] = "gptq",
-            ["checkpoint_format"] = Format == GptqFormat.V2 ? "gptq_v2" : "gptq",
+            ["checkpoint_format"] = (Format == GptqFormat.V2 ? "gptq_v2" : "gptq") + (HasOffsets ? OffsetsMark : string.Empty),
             ["pack_dtype"] = "int32",
         };
         if (Damping is { } damping)
@@ -160,6 +170,8 @@ public sealed record GptqConfig : QuantizationConfig
         GptqCheckpoint.CheckLayer(checkpoint, module, outDim, inDim);
 
     internal override QuantizedMatrix ReadLayer(HuggingFaceCheckpoint checkpoint, string module) => GptqCheckpoint.ReadLayer(checkpoint, module);
+
+    internal override Tensor? ReadOffsets(HuggingFaceCheckpoint checkpoint, string module) => HasOffsets ? GptqCheckpoint.ReadOffsets(checkpoint, module) : null;
 
     private static JsonObject ToJson(GptqOverride entry)
     {

@@ -75,7 +75,7 @@ public sealed class HuggingFaceCheckpoint : IDisposable
     /// <param name="module">Such as <c>model.layers.0.self_attn.q_proj</c>.</param>
     /// <exception cref="UserErrorException">There is no such layer, or its words are damaged.</exception>
     public WeightMatrix GetWeight(string module) => IsQuantized(module)
-        ? new WeightMatrix(Config.Quantization!.ReadLayer(this, module))
+        ? new WeightMatrix(Config.Quantization!.ReadLayer(this, module), offsets: Config.Quantization!.ReadOffsets(this, module))
         : new WeightMatrix(Get(module + ".weight"));
 
     /// <summary>Whether a linear layer is stored as codes.</summary>

@@ -10,7 +10,7 @@ public sealed record PeftAdapter(LoraConfig Config, IReadOnlyList<string> Module
 {
     private const string Prefix = "base_model.model.";
 
-    /// <summary>Name in <c>adapter_model.safetensors</c> of a module's A, [rank, in].</summary>
+    /// <summary>Name in <c>adapter_model.safetensors</c> of a module's A, [rank, in]; of QA-LoRA [rank, in / group size].</summary>
     public static string NameOfA(string module) => $"{Prefix}{module}.lora_A.weight";
 
     /// <summary>Name in <c>adapter_model.safetensors</c> of a module's B, [out, rank].</summary>

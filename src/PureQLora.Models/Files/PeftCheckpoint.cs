@@ -31,7 +31,13 @@ public static class PeftCheckpoint
         {
             (int outDim, int inDim) = modules[module];
             int rank = config.RankOf(module);
-            tensors.Add(PeftAdapter.NameOfA(module), ReadTensor(file, PeftAdapter.NameOfA(module), rank, inDim, configPath));
+            if (config.UseQaLora && inDim % config.QaLoraGroupSize != 0)
+            {
+                throw new UserErrorException($"{configPath}: \"qalora_group_size\" is {config.QaLoraGroupSize}, which does not divide the {inDim} inputs of {module}; the adapter was made for another model or its settings are wrong.");
+            }
+
+            int columns = inDim / Math.Max(1, config.GroupSize);
+            tensors.Add(PeftAdapter.NameOfA(module), ReadTensor(file, PeftAdapter.NameOfA(module), rank, columns, configPath));
             tensors.Add(PeftAdapter.NameOfB(module), ReadTensor(file, PeftAdapter.NameOfB(module), outDim, rank, configPath));
         }
 

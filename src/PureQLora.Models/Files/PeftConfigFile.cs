@@ -25,7 +25,7 @@ internal static class PeftConfigFile
     {
         "lora_bias", "modules_to_save", "exclude_modules", "layer_replication", "trainable_token_indices", "target_parameters", "fan_in_fan_out",
         "alora_invocation_tokens", "arrow_config", "corda_config", "eva_config", "kasa_config", "lora_ga_config", "loftq_config", "megatron_config",
-        "monteclora_config", "velora_config", "use_bdlora", "use_qalora",
+        "monteclora_config", "velora_config", "use_bdlora",
     };
 
     // PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA change the base weights too, so their adapters mean nothing on the original ones.
@@ -58,6 +58,7 @@ internal static class PeftConfigFile
         }
 
         CheckInitialisation(fields);
+        bool groups = fields.Flag("use_qalora", fallback: false);
         (IReadOnlyList<string> targets, string? pattern) = ReadTargets(fields);
         LoraConfig config = new()
         {
@@ -68,6 +69,8 @@ internal static class PeftConfigFile
             TargetPattern = pattern,
             LayersToTransform = ReadLayers(fields),
             UseRsLora = fields.Flag("use_rslora", fallback: false),
+            UseQaLora = groups,
+            QaLoraGroupSize = (groups ? fields.Integer("qalora_group_size", 1, 1 << 20) : null) ?? 16,
             RankPattern = ReadPattern(fields, "rank_pattern", (inner, key) => inner.RequiredInteger(key, 1, 65536)),
             AlphaPattern = ReadPattern(fields, "alpha_pattern", (inner, key) => inner.Number(key, 0, 1e9)
                 ?? throw new UserErrorException($"{source}: \"{inner.Path(key)}\" is null, allowed is a number.")),
@@ -77,7 +80,7 @@ internal static class PeftConfigFile
         return config with { IgnoredKeys = UnknownKeys(fields) };
     }
 
-    /// <summary>The file's text: the keys that every PEFT since 0.9 knows, sorted, with PEFT's defaults.</summary>
+    /// <summary>The file's text: the keys that every PEFT since 0.9 knows, sorted, with PEFT's defaults; those of QA-LoRA only where it is used, since older ones do not know them.</summary>
     public static string Write(LoraConfig config)
     {
         using MemoryStream memory = new();
@@ -102,12 +105,22 @@ internal static class PeftConfigFile
             json.WriteString("megatron_core", "megatron.core");
             json.WriteNull("modules_to_save");
             json.WriteString("peft_type", "LORA");
+            if (config.UseQaLora)
+            {
+                json.WriteNumber("qalora_group_size", config.QaLoraGroupSize);
+            }
+
             json.WriteNumber("r", config.Rank);
             WritePattern(json, "rank_pattern", [.. config.RankPattern.Select(entry => KeyValuePair.Create(entry.Key, (double)entry.Value))]);
             json.WriteString("revision", config.Revision);
             WriteTargets(json, config);
             json.WriteString("task_type", "CAUSAL_LM");
             json.WriteBoolean("use_dora", false);
+            if (config.UseQaLora)
+            {
+                json.WriteBoolean("use_qalora", true);
+            }
+
             json.WriteBoolean("use_rslora", config.UseRsLora);
             json.WriteEndObject();
         }

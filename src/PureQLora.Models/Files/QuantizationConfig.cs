@@ -40,4 +40,8 @@ public abstract record QuantizationConfig
     /// <summary>Reads a quantised linear layer.</summary>
     /// <exception cref="UserErrorException">Its tensors are damaged.</exception>
     internal abstract QuantizedMatrix ReadLayer(HuggingFaceCheckpoint checkpoint, string module);
+
+    /// <summary>What is added to the values of a quantised linear layer, [outDim, groups]; null for nothing.</summary>
+    /// <exception cref="UserErrorException">The tensor is damaged.</exception>
+    internal virtual Tensor? ReadOffsets(HuggingFaceCheckpoint checkpoint, string module) => null;
 }

@@ -77,7 +77,7 @@ public sealed class LinearLayer
     public Tensor MakeScalesTrainable()
     {
         QuantizedMatrix quantized = Weight.Quantized ?? throw new InvalidOperationException($"{Name} is not quantised and has no scales.");
-        Weight = new WeightMatrix(quantized, trainScales: true);
+        Weight = new WeightMatrix(quantized, trainScales: true, Weight.Offsets);
         return Weight.Scales!;
     }
 
@@ -86,7 +86,7 @@ public sealed class LinearLayer
     {
         if (Weight is { Scales: not null, Quantized: { } quantized })
         {
-            Weight = new WeightMatrix(quantized);
+            Weight = new WeightMatrix(quantized, offsets: Weight.Offsets);
         }
     }
 

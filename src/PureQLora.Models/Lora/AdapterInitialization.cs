@@ -65,6 +65,12 @@ public sealed class AdapterInitialization : IDisposable
             return [];
         }
 
+        ArgumentNullException.ThrowIfNull(config);
+        if (config.UseQaLora)
+        {
+            throw new UserErrorException("Adapters of QA-LoRA add one value to a whole group and cannot make up for what quantising lost; start them from zero, or use plain LoRA.");
+        }
+
         RequireSuitable(model, full);
         if (options.NeedsCalibration && calibration.Sum(sample => (long)sample.Length) == 0)
         {

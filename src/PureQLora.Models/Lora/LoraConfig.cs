@@ -32,6 +32,12 @@ public sealed record LoraConfig
     /// <summary>The scale is alpha / √rank instead of alpha / rank (Kalajdzievski, arXiv:2312.03732).</summary>
     public bool UseRsLora { get; init; }
 
+    /// <summary>QA-LoRA (Xu et al., arXiv:2309.14717): A sees the pooled groups of the input, so that merging only moves a quantised base's zero points.</summary>
+    public bool UseQaLora { get; init; }
+
+    /// <summary>Inputs that QA-LoRA pools, PEFT's <c>qalora_group_size</c>; without effect on plain LoRA.</summary>
+    public int QaLoraGroupSize { get; init; } = 16;
+
     /// <summary>Ranks of their own: regular expressions that must match the end of a module name, starting at a dot; the first counts.</summary>
     public IReadOnlyList<KeyValuePair<string, int>> RankPattern { get; init; } = [];
 
@@ -71,6 +77,9 @@ public sealed record LoraConfig
         int rank = RankOf(module);
         return AlphaOf(module) / (UseRsLora ? Math.Sqrt(rank) : rank);
     }
+
+    /// <summary>Inputs that share a column of A; 0 for none.</summary>
+    internal int GroupSize => UseQaLora ? QaLoraGroupSize : 0;
 
     /// <summary>Whether an entry of the target list means the module: its full name, or its end from a dot on.</summary>
     internal static bool Names(string target, string module) =>

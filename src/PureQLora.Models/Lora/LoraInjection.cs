@@ -22,6 +22,11 @@ public static class LoraInjection
         RandomState random = new(seed);
         foreach (LinearLayer layer in targets)
         {
+            if (config.UseQaLora)
+            {
+                RequireGroups(layer, config.QaLoraGroupSize);
+            }
+
             int rank = config.RankOf(layer.Name);
             if (rank is < 1 or > MaxRank)
             {
@@ -29,13 +34,36 @@ public static class LoraInjection
             }
 
             LoraAdapter adapter = LoraAdapter.Initialize(
-                layer.Weight.OutDim, layer.Weight.InDim, rank, (float)config.ScaleOf(layer.Name), (float)config.Dropout, random);
+                layer.Weight.OutDim, layer.Weight.InDim, rank, (float)config.ScaleOf(layer.Name), (float)config.Dropout, random, config.GroupSize);
             adapter.A.AsParameter();
             adapter.B.AsParameter();
             layer.Adapter = adapter;
         }
 
         return targets.Length;
+    }
+
+    /// <summary>The settings with the group size of the base, where they ask for QA-LoRA; others stay as they are.</summary>
+    /// <param name="model">Without adapters.</param>
+    /// <param name="config">Ranks, scales, targets.</param>
+    /// <exception cref="UserErrorException">A target is not quantised in groups of neighbouring columns, or not in the groups of another target.</exception>
+    public static LoraConfig ForBase(LlamaModel model, LoraConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(config);
+        if (!config.UseQaLora)
+        {
+            return config;
+        }
+
+        LinearLayer[] targets = Targets(model, config);
+        int groupSize = targets[0].Weight.Quantized?.GroupSize ?? 0;
+        foreach (LinearLayer layer in targets)
+        {
+            RequireGroups(layer, groupSize);
+        }
+
+        return config with { QaLoraGroupSize = groupSize };
     }
 
     /// <summary>Loads an adapter folder onto a model.</summary>
@@ -55,7 +83,7 @@ public static class LoraInjection
         {
             RequireFree(layer);
             layer.Adapter = new LoraAdapter(
-                adapter.Tensors[PeftAdapter.NameOfA(layer.Name)], adapter.Tensors[PeftAdapter.NameOfB(layer.Name)], (float)config.ScaleOf(layer.Name), (float)config.Dropout);
+                adapter.Tensors[PeftAdapter.NameOfA(layer.Name)], adapter.Tensors[PeftAdapter.NameOfB(layer.Name)], (float)config.ScaleOf(layer.Name), (float)config.Dropout, config.GroupSize);
             if (trainable)
             {
                 layer.Adapter.A.AsParameter();
@@ -121,6 +149,25 @@ public static class LoraInjection
         }
 
         return targets;
+    }
+
+    private static void RequireGroups(LinearLayer layer, int groupSize)
+    {
+        const string Advice = "QA-LoRA moves the zero points of groups of neighbouring columns";
+        string? fault = layer.Weight.Quantized switch
+        {
+            null => $"is {layer.Weight}, not quantised; quantise the base with GPTQ, or set lora.useQalora to false",
+            { CodeBook: { } book } => $"is {book.Name}, which has no zero points; quantise the base with GPTQ, or set lora.useQalora to false",
+            { GroupIndex.IsEmpty: false } => "has scattered groups (act-order); quantise the base without it or with static groups",
+            { Groups: 1 } matrix => $"has one group a row of {matrix.InDim}; quantise the base in groups, of 32, 64 or 128",
+            { } matrix when matrix.InDim % matrix.GroupSize != 0 => $"has {matrix.InDim} inputs in groups of {matrix.GroupSize}, whose last is shorter; quantise the base in groups that divide them",
+            { } matrix when matrix.GroupSize != groupSize => $"has groups of {matrix.GroupSize}, the adapter of {groupSize}; quantise all adapted layers in the same groups",
+            _ => null,
+        };
+        if (fault is not null)
+        {
+            throw new UserErrorException($"{Advice}, but {layer.Name} {fault}.");
+        }
     }
 
     private static void RequireFree(LinearLayer layer)

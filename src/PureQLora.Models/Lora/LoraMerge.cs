@@ -34,6 +34,35 @@ public static class LoraMerge
     }
 
     /// <summary>
+    /// Folds every adapter into its weight without rounding: a dense weight becomes W + s·B·A, a quantised one keeps its codes, scales and
+    /// zero points and gets the adapter of QA-LoRA as offsets (<see cref="WeightMatrix.Offsets"/>), added to those it has.
+    /// </summary>
+    /// <remarks>Xu et al., arXiv:2309.14717, section 3.3.</remarks>
+    /// <exception cref="UserErrorException">An adapter on a quantised weight is none of QA-LoRA in the weight's groups; nothing is merged.</exception>
+    public static void MergeOffsets(LlamaModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        RequireExact(model);
+        foreach (LinearLayer layer in model.Linears.Where(layer => layer.Adapter is not null))
+        {
+            layer.Merge(layer.Weight.Quantized is { } codes
+                ? new WeightMatrix(codes, offsets: Offsets(layer, codes))
+                : new WeightMatrix(Tensor.From(Merged(layer), new Shape(layer.Weight.OutDim, layer.Weight.InDim))));
+        }
+    }
+
+    /// <summary>Refuses adapters that <see cref="MergeOffsets"/> cannot fold into their weights.</summary>
+    /// <exception cref="UserErrorException">An adapter on a quantised weight is none of QA-LoRA in the weight's groups.</exception>
+    public static void RequireExact(LlamaModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        foreach (LinearLayer layer in model.Linears.Where(layer => layer.Adapter is not null))
+        {
+            RequireOffsets(layer);
+        }
+    }
+
+    /// <summary>
     /// Folds every adapter into its weight; a quantised weight is rounded to nearest again with its own bits, symmetry or code book, and
     /// group size (groups of neighbouring columns), and the error that this brings is reported.
     /// </summary>
@@ -79,6 +108,51 @@ public static class LoraMerge
     {
         ArgumentNullException.ThrowIfNull(layer);
         return layer.Adapter is null ? throw new ArgumentException($"{layer.Name} has no adapter.", nameof(layer)) : Merged(layer);
+    }
+
+    private static void RequireOffsets(LinearLayer layer)
+    {
+        if (layer.Weight.Quantized is not { } codes)
+        {
+            return;
+        }
+
+        int groupSize = layer.Adapter!.GroupSize;
+        string? fault = groupSize == 0 ? "its adapter is plain LoRA, not QA-LoRA"
+            : codes.CodeBook is { } book ? $"{book.Name} has no zero points"
+            : !codes.GroupIndex.IsEmpty ? "its groups are scattered (act-order)"
+            : codes.InDim % codes.GroupSize != 0 ? $"its {codes.InDim} inputs end in a shorter group than {codes.GroupSize}"
+            : groupSize % codes.GroupSize != 0 ? $"the adapter pools {groupSize} inputs and its groups are of {codes.GroupSize}"
+            : null;
+        if (fault is not null)
+        {
+            throw new UserErrorException($"{layer.Name} is quantised ({layer.Weight}) and cannot take its adapter without rounding again: {fault}; merge into the model in full precision, or ask for re-quantisation.");
+        }
+    }
+
+    /// <summary>s·factor·B·A, one value a group of the codes, and the offsets that are there. [outDim, groups]</summary>
+    private static Tensor Offsets(LinearLayer layer, QuantizedMatrix codes)
+    {
+        LoraAdapter adapter = layer.Adapter!;
+        (float[] a, float[] b) = (adapter.A.ToArray(), adapter.B.ToArray());
+        float[]? before = layer.Weight.Offsets?.ToArray();
+        (int rank, int columns) = (adapter.Rank, (int)adapter.A.Shape[1]);
+        int groups = codes.Groups;
+        double scale = adapter.Scale * LoraBranch.PoolingFactor(codes.InDim, adapter.GroupSize);
+        float[] offsets = new float[codes.OutDim * groups];
+        for (int at = 0; at < offsets.Length; at++)
+        {
+            (int row, int column) = (at / groups, (int)((long)(at % groups) * columns / groups));
+            double sum = 0;
+            for (int r = 0; r < rank; r++)
+            {
+                sum += (double)b[(row * rank) + r] * a[(r * columns) + column];
+            }
+
+            offsets[at] = (float)((before?[at] ?? 0) + (scale * sum));
+        }
+
+        return Tensor.From(offsets, new Shape(codes.OutDim, groups));
     }
 
     private static QuantizedMatrix Round(float[] merged, QuantizedMatrix before, string layer)
@@ -127,8 +201,8 @@ public static class LoraMerge
     {
         LoraAdapter adapter = layer.Adapter!;
         (int outDim, int inDim, int rank) = (layer.Weight.OutDim, layer.Weight.InDim, adapter.Rank);
-        float[] merged = layer.Weight.Dense?.ToArray() ?? layer.Weight.Quantized!.Dequantize();
-        (float[] a, float[] b) = (adapter.A.ToArray(), adapter.B.ToArray());
+        float[] merged = layer.Weight.ToArray();
+        (float[] a, float[] b) = (adapter.FullA(), adapter.B.ToArray());
         double[] update = new double[inDim];
         for (int row = 0; row < outDim; row++)
         {

@@ -11,6 +11,12 @@ public sealed record BaseShape(LlamaConfig Config, DataType Stored)
     /// <summary>Bits, group size and code book of the quantised layers, by module name.</summary>
     public IReadOnlyDictionary<string, (int Bits, int GroupSize, CodeBook? Book)> Quantized { get; init; } = new Dictionary<string, (int, int, CodeBook?)>();
 
+    /// <summary>Layers whose weight has offsets, one value a group.</summary>
+    public IReadOnlySet<string> Offsets { get; init; } = new HashSet<string>();
+
+    /// <summary>Inputs that share a column of the adapters' A; 0 for none.</summary>
+    public int AdapterGroupSize { get; init; }
+
     /// <summary>Ranks of the adapters, by module name.</summary>
     public IReadOnlyDictionary<string, int> Adapters { get; init; } = new Dictionary<string, int>();
 
@@ -42,7 +48,9 @@ public sealed record BaseShape(LlamaConfig Config, DataType Stored)
         return new BaseShape(model.Config, model.EmbeddingTable.DataType)
         {
             Quantized = quantized,
+            Offsets = model.Linears.Where(layer => layer.Weight.Offsets is not null).Select(layer => layer.Name).ToHashSet(),
             Adapters = adapters,
+            AdapterGroupSize = model.Linears.Max(layer => layer.Adapter?.GroupSize ?? 0),
             Dropout = model.Linears.Max(layer => layer.Adapter?.Dropout ?? 0),
             Trains = model.Linears.Any(layer => layer.Adapter is { A.RequiresGrad: true }),
         };
@@ -65,8 +73,12 @@ public sealed record BaseShape(LlamaConfig Config, DataType Stored)
     public BaseShape With(LoraConfig lora)
     {
         ArgumentNullException.ThrowIfNull(lora);
-        return this with { Adapters = Modules.Where(lora.Targets).ToDictionary(module => module, lora.RankOf), Dropout = lora.Dropout };
+        return this with { Adapters = Modules.Where(lora.Targets).ToDictionary(module => module, lora.RankOf), Dropout = lora.Dropout, AdapterGroupSize = lora.UseQaLora ? lora.QaLoraGroupSize : 0 };
     }
+
+    /// <summary>The shape with the new adapters of a recipe: QA-LoRA takes the groups of the base.</summary>
+    internal BaseShape WithNew(LoraConfig lora) =>
+        With(lora with { QaLoraGroupSize = Modules.Where(lora.Targets).Select(module => Quantized.GetValueOrDefault(module).GroupSize).FirstOrDefault() });
 
     private (int Bits, int GroupSize, CodeBook? Book) CodesOf(string module, QuantizationRecipe recipe) => recipe.Method == QuantizationMethod.Nf4
         ? (recipe.Bits, BlockwiseMatrix.PieceOf(LlamaTensorNames.LinearLayers(Config)[module].In, recipe.BlockSize), CodeBook.NormalFloat4)

@@ -25,7 +25,7 @@ internal sealed class PlannedWeights(BaseShape shape, IDeviceBackend device) : I
 
         QuantizedMatrix matrix = QuantizedMatrix.Undefined((int)dimensions[0], (int)dimensions[1], codes.Bits, codes.GroupSize, codes.Book);
         _quantized.Add(matrix);
-        return new WeightMatrix(matrix);
+        return new WeightMatrix(matrix, offsets: shape.Offsets.Contains(module) ? On(new Shape(matrix.OutDim, matrix.Groups), DataType.Float32) : null);
     }
 
     /// <summary>Puts the adapters on a model of these weights.</summary>
@@ -35,9 +35,11 @@ internal sealed class PlannedWeights(BaseShape shape, IDeviceBackend device) : I
         {
             if (shape.Adapters.TryGetValue(layer.Name, out int rank))
             {
-                Tensor a = On(new Shape(rank, layer.Weight.InDim), DataType.Float32);
+                // Groups that do not divide a layer are refused where adapters are made, with their reason.
+                int groupSize = shape.AdapterGroupSize > 0 && layer.Weight.InDim % shape.AdapterGroupSize == 0 ? shape.AdapterGroupSize : 0;
+                Tensor a = On(new Shape(rank, layer.Weight.InDim / Math.Max(1, groupSize)), DataType.Float32);
                 Tensor b = On(new Shape(layer.Weight.OutDim, rank), DataType.Float32);
-                layer.Adapter = new LoraAdapter(Adapted(a), Adapted(b), 1f, (float)shape.Dropout);
+                layer.Adapter = new LoraAdapter(Adapted(a), Adapted(b), 1f, (float)shape.Dropout, groupSize);
             }
         }
     }

@@ -54,7 +54,7 @@ internal sealed record RunMemory(MemoryPlan Training, bool BaseFits)
 
     private static BaseShape Trained(BaseShape shape, Recipe recipe) => recipe.Model.Adapter is { } adapter
         ? shape.After(recipe.Quantization).With(PeftCheckpoint.Read(adapter, LlamaTensorNames.LinearLayers(shape.Config)).Config with { Dropout = recipe.Lora.Dropout })
-        : shape.After(recipe.Quantization).With(recipe.Lora.ToConfig());
+        : shape.After(recipe.Quantization).WithNew(recipe.Lora.ToConfig());
 
     /// <summary>Tokens of the largest pass: samples are laid end to end.</summary>
     private static int PassTokens(Recipe recipe, int longest) =>

@@ -22,6 +22,9 @@ public sealed record LoraRecipe
     /// <summary>Scale alpha/√rank instead of alpha/rank.</summary>
     public bool RankStabilized { get; init; }
 
+    /// <summary>QA-LoRA: adapters pool their input by the base's groups, and merging them rounds nothing again.</summary>
+    public bool UseQalora { get; init; }
+
     /// <summary>What the adapters start from; other than zero, they make up for what quantising lost.</summary>
     public AdapterStart Init { get; init; }
 
@@ -66,6 +69,7 @@ public sealed record LoraRecipe
             Alpha = Alpha,
             Dropout = Dropout,
             UseRsLora = RankStabilized,
+            UseQaLora = UseQalora,
             RankPattern = [.. RankPattern ?? new Dictionary<string, int>()],
             AlphaPattern = [.. AlphaPattern ?? new Dictionary<string, double>()],
         };

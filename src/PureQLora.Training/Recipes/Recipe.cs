@@ -58,6 +58,7 @@ public sealed record Recipe
         }
 
         ValidateStart();
+        ValidateGroups();
     }
 
     /// <summary>How adapters are started on the base that this recipe quantises.</summary>
@@ -69,6 +70,29 @@ public sealed record Recipe
         Quantization = Quantization.ToOptions() with { CalibrationPrecision = Training.Precision ?? Precision.Float32 },
         Seed = Training.Seed,
     };
+
+    private void ValidateGroups()
+    {
+        if (!Lora.UseQalora)
+        {
+            return;
+        }
+
+        if (Lora.Init != AdapterStart.Zero)
+        {
+            throw new UserErrorException($"lora.init is {Lora.Init.Name()}, but adapters of lora.useQalora add one value to a whole group and cannot make up for what quantising lost; use zero, or plain LoRA.");
+        }
+
+        string? fault = !Quantization.Enabled || Model.Adapter is not null ? null
+            : Quantization.Method == QuantizationMethod.Nf4 ? "quantization.method is nf4, which has no zero points; use gptq"
+            : Quantization.GroupSize < 1 ? $"quantization.groupSize is {Quantization.GroupSize}, one group a row; use 32, 64 or 128"
+            : Quantization.ActOrder && !Quantization.StaticGroups ? "quantization.actOrder scatters the groups; set quantization.staticGroups to true as well"
+            : null;
+        if (fault is not null)
+        {
+            throw new UserErrorException($"lora.useQalora moves the zero points of groups of neighbouring columns, but {fault}.");
+        }
+    }
 
     private void ValidateStart()
     {

@@ -55,6 +55,7 @@ public sealed class TrainingRun(
             folder.Store(_recipe);
             opened = OpenBase();
             RequireDenseForStart(opened.Model);
+            RequireGroupsOfBase(opened.Model);
             RunData data = RunData.Load(_recipe, opened.Tokenizer, (backend as CpuBackend)?.Threads ?? threads);
             ReportData(opened, data);
             return (opened, data, backend is IDeviceBackend device ? RunMemory.Plan(device, _recipe, opened, data, _observer) : null);
@@ -157,7 +158,7 @@ public sealed class TrainingRun(
             return new AdapterWeights(model, LoraInjection.Load(model, start, trainable: true, _recipe.Lora.Dropout));
         }
 
-        LoraConfig config = Adapters();
+        LoraConfig config = LoraInjection.ForBase(model, Adapters());
         if (_recipe.Lora.Init == AdapterStart.Zero)
         {
             LoraInjection.Inject(model, config, _recipe.Training.Seed);
@@ -171,6 +172,15 @@ public sealed class TrainingRun(
     }
 
     private LoraConfig Adapters() => _recipe.Lora.ToConfig() with { BaseModel = _recipe.Model.Path };
+
+    /// <summary>A base that stays as it is must have the groups that QA-LoRA needs; one that is quantised here gets them.</summary>
+    private void RequireGroupsOfBase(LlamaModel model)
+    {
+        if (_recipe.Model.Adapter is null && (!_recipe.Quantization.Enabled || model.Linears.Any(layer => layer.Weight.Quantized is not null)))
+        {
+            _ = LoraInjection.ForBase(model, Adapters());
+        }
+    }
 
     private void RequireDenseForStart(LlamaModel model)
     {

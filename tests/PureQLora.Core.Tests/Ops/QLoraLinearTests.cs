@@ -110,6 +110,51 @@ public abstract class QLoraLinearTests : OpTests
         }
     }
 
+    /// <summary>Beside a dense weight, beside codes, and beside codes that have offsets from an earlier merge.</summary>
+    [Theory]
+    [InlineData(3, 12, 4, 2, 4, 0f, null, 0)]
+    [InlineData(5, 32, 6, 3, 8, 0f, "4,8", 4)]
+    [InlineData(7, 24, 5, 4, 24, 0.4f, "3,8", 3)]
+    [InlineData(4, 8, 3, 2, 1, 0.4f, "8,8", 0)]
+    [InlineData(1, 64, 9, 2, 32, 0f, "4,32", 2)]
+    [InlineData(40, 64, 9, 2, 16, 0.1f, "2,16", 4)]
+    [InlineData(0, 32, 4, 2, 8, 0.1f, "4,8", 4)]
+    public void QLoraLinear_GivenAnAdapterOfGroups_ShouldHaveTheGradientsOfTheFormula(
+        int tokens, int inDim, int outDim, int rank, int groupSize, float dropout, string? codes, int offsetGroups)
+    {
+        using ComputeScope scope = Record();
+        scope.Random = new RandomState(11);
+        Tensor x = Parameter(new(tokens, inDim), 1);
+        Tensor? offsets = offsetGroups > 0 ? Constant(new(outDim, offsetGroups), 6) : null;
+        WeightMatrix weight = codes is null ? new WeightMatrix(Constant(new(outDim, inDim), 2)) : new WeightMatrix(Weight(codes, outDim, inDim).Quantized!, offsets: offsets);
+        Tensor a = Parameter(new(rank, inDim / groupSize), 4);
+        Tensor b = Parameter(new(outDim, rank), 5);
+
+        Tensor y = QLoraLinear.Forward(scope, x, weight, null, new LoraBranch(a, b, 0.75f, dropout, groupSize));
+        BackwardFromWeightedSum(scope, y);
+
+        ulong key = new RandomState(11).NextKey();
+        double[] mask = Enumerable.Range(0, tokens * inDim)
+            .Select(i => dropout == 0f ? 1.0 : RandomState.Uniform(key, i) >= dropout ? 1.0 / (1.0 - dropout) : 0.0).ToArray();
+        double[] w = Values(weight);
+        if (offsets is not null)
+        {
+            double[] added = Reference.ToDouble(offsets);
+            w = [.. w.Select((value, i) => value + added[(i / inDim * offsetGroups) + (i % inDim / (inDim / offsetGroups))])];
+        }
+
+        // PEFT's variants.py: x.view(-1, in / group, group).mean(2) * (in / group), so that a column of A weighs (in / group) / group of the sum.
+        int groups = inDim / groupSize;
+        double[] Expanded(double[] grouped) => [.. Enumerable.Range(0, rank * inDim).Select(i => grouped[(i / inDim * groups) + (i % inDim / groupSize)] / groupSize * groups)];
+        double[] Expected(double[] input, double[] down, double[] up) =>
+            Formula(input, w, new double[outDim], Expanded(down), up, mask, tokens, inDim, outDim, rank);
+        (double[] vx, double[] va, double[] vb) = (Reference.ToDouble(x), Reference.ToDouble(a), Reference.ToDouble(b));
+        GradientCheck.Close(Expected(vx, va, vb), y);
+        GradientCheck.Matches(x, v => Reference.WeightedSum(Expected(v, va, vb)));
+        GradientCheck.Matches(a, v => Reference.WeightedSum(Expected(vx, v, vb)));
+        GradientCheck.Matches(b, v => Reference.WeightedSum(Expected(vx, va, v)));
+    }
+
     [Fact]
     public void QLoraLinear_GivenDropoutWithoutRecording_ShouldNotDrop()
     {
@@ -156,6 +201,9 @@ public abstract class QLoraLinearTests : OpTests
         Assert.Throws<ArgumentException>(() => QLoraLinear.Forward(scope, x, weight, Constant(new(5), 3)));
         Assert.Throws<ArgumentException>(() => QLoraLinear.Forward(scope, x, weight, null, new LoraBranch(Constant(new(2, 8), 1), Constant(new(4, 3), 1), 1f, 0f)));
         Assert.Throws<ArgumentException>(() => QLoraLinear.Forward(scope, x, weight, null, new LoraBranch(Constant(new(2, 8), 1), Constant(new(4, 2), 1), 1f, 1f)));
+        Assert.Throws<ArgumentException>(() => QLoraLinear.Forward(scope, x, weight, null, new LoraBranch(Constant(new(2, 2), 1), Constant(new(4, 2), 1), 1f, 0f, 3)));
+        Assert.Throws<ArgumentException>(() => QLoraLinear.Forward(scope, x, weight, null, new LoraBranch(Constant(new(2, 8), 1), Constant(new(4, 2), 1), 1f, 0f, 4)));
+        Assert.Contains("[4, 3]", Assert.Throws<ArgumentException>(() => new WeightMatrix(Weight("4,4", 4, 8).Quantized!, offsets: Constant(new(4, 3), 1))).Message, StringComparison.Ordinal);
     }
 
     protected static WeightMatrix Weight(string kind, int outDim, int inDim)
