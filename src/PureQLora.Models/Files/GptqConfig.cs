@@ -6,7 +6,7 @@ namespace PureQLora.Models;
 /// <summary>How a GPTQ checkpoint is quantised: <c>quantization_config</c> in <c>config.json</c>, or <c>quantize_config.json</c>.</summary>
 public sealed record GptqConfig : QuantizationConfig
 {
-    private const string OffsetsMark = "+offsets";
+    private const string OffsetsMark = "_offsets";
     private const int LargestGroup = 1 << 20;
     private const int MostOverrides = 4096;
 
@@ -27,7 +27,7 @@ public sealed record GptqConfig : QuantizationConfig
 
     /// <summary>
     /// Every quantised layer has a tensor <c>offsets</c> beside its scales, what merging QA-LoRA leaves: a value is scale · (code − zero point)
-    /// + offset. The format is then named <c>gptq+offsets</c> or <c>gptq_v2+offsets</c>, so that programs that do not know them refuse the file.
+    /// + offset. The format is then named <c>gptq_offsets</c> or <c>gptq_v2_offsets</c>, so that programs that do not know them refuse the file.
     /// </summary>
     public bool HasOffsets { get; init; }
 

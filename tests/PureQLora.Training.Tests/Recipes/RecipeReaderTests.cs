@@ -10,6 +10,18 @@ public sealed class RecipeReaderTests : IDisposable
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
+    [Theory]
+    [InlineData("quantization.method=nf4", "no zero points")]
+    [InlineData("quantization.groupSize=-1", "one group a row")]
+    [InlineData("quantization.actOrder=true", "staticGroups")]
+    [InlineData("lora.init=loftq", "lora.useQalora")]
+    public void Validate_GivenAdaptersOfGroupsOnABaseWithoutThem_ShouldSayWhatToChange(string setting, string reason)
+    {
+        RecipeReader.Read(null, ["lora.useQalora=true"]).Validate();
+        UserErrorException error = Assert.Throws<UserErrorException>(() => RecipeReader.Read(null, ["lora.useQalora=true", setting]).Validate());
+        Assert.Contains(reason, error.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Read_GivenNothing_ShouldGiveTheDefaults() => Assert.Equal(RecipeReader.ToJson(new Recipe() with { }), RecipeReader.ToJson(RecipeReader.Read(null, [])));
 

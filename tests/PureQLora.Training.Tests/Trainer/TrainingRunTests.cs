@@ -91,6 +91,30 @@ public sealed class TrainingRunTests : IDisposable
         Assert.NotEqual(_tiny.AdapterBytes("whole"), _tiny.AdapterBytes("plain"));
     }
 
+    [Fact]
+    public void Resume_GivenAdaptersOfGroups_ShouldEndWithTheSameBytes()
+    {
+        Recipe recipe = _tiny.Recipe();
+        recipe = recipe with { Lora = recipe.Lora with { UseQalora = true } };
+        RunSummary whole = _tiny.Run("whole", recipe);
+        using CancellationTokenSource stop = new();
+
+        Assert.Throws<RunInterruptedException>(() => _tiny.Run("stopped", recipe, 2, new StoppingObserver("training", 4, stop), stop.Token));
+        _ = _tiny.Resume("stopped", threads: 1);
+        RunSummary checkpointed = _tiny.Run("checkpointed", recipe with { Training = recipe.Training with { Checkpointing = !recipe.Training.Checkpointing } });
+
+        Assert.Equal(_tiny.AdapterBytes("whole"), _tiny.AdapterBytes("stopped"));
+        Assert.Equal(whole.Steps.Select(step => step.Loss), checkpointed.Steps.Select(step => step.Loss));
+        Assert.NotEqual(whole.Steps[0].Loss, whole.Steps[^1].Loss);
+        LoraConfig config = PeftCheckpoint.ReadConfig(Path.Combine(_tiny["whole"], "adapter"));
+        Assert.Equal((true, 16), (config.UseQaLora, config.QaLoraGroupSize));
+        using ModelFolder trained = ModelFolder.Open(Path.Combine(_tiny["whole"], "quantized"), Path.Combine(_tiny["whole"], "adapter"));
+        Assert.All(trained.Model.Linears, layer => Assert.Equal(layer.Weight.InDim / 16, layer.Adapter!.A.Shape[1]));
+        Assert.All(trained.Model.Linears, layer => Assert.Contains(layer.Adapter!.B.ToArray(), value => value != 0));
+        LoraMerge.MergeOffsets(trained.Model);
+        Assert.All(trained.Model.Linears, layer => Assert.NotNull(layer.Weight.Offsets));
+    }
+
     [Theory]
     [InlineData(AdapterStart.Error, 1, "starting adapters")]
     [InlineData(AdapterStart.Loftq, 3, "training")]
