@@ -55,20 +55,6 @@ public sealed class DecoderBlock
         TokensAtOnce,
         endsBlock: true);
 
-    /// <summary>
-    /// Lets every linear layer observe its input without the product of the last, whose result nobody wants: calibration before
-    /// quantisation.
-    /// </summary>
-    /// <param name="scope">The pass.</param>
-    /// <param name="x">[batch, seq, hidden]</param>
-    /// <param name="context">Positions, segments.</param>
-    public void ForwardToDown(ComputeScope scope, Tensor x, BlockContext context)
-    {
-        Tensor normed = RmsNorm.Forward(scope, Attend(scope, x, context), PostAttentionNorm, _epsilon);
-        Tensor gated = FeedForward.Gated(scope, normed); // also where only gate and up have observers
-        FeedForward.Down.InputObserver?.Invoke(gated);
-    }
-
     /// <summary>What q, k and v take. [batch, seq, hidden]</summary>
     internal Tensor AttentionInput(ComputeScope scope, Tensor x) => RmsNorm.Forward(scope, x, InputNorm, _epsilon);
 

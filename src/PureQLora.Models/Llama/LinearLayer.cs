@@ -35,19 +35,13 @@ public sealed class LinearLayer
     /// <summary>True while an adapter is folded into the weight.</summary>
     public bool IsMerged => _unmerged is not null;
 
-    /// <summary>Called with every input, [tokens, inDim]; how calibration sees what flows through.</summary>
-    public Action<Tensor>? InputObserver { get; set; }
-
     /// <summary>y = x·Wᵀ + bias + adapter(x).</summary>
     /// <param name="scope">The pass.</param>
     /// <param name="x">[…, inDim]</param>
     /// <param name="endsBlock">True where y is read as the result of a checkpointed block only.</param>
     /// <returns>[…, outDim]</returns>
-    public Tensor Forward(ComputeScope scope, Tensor x, bool endsBlock = false)
-    {
-        InputObserver?.Invoke(x);
-        return QLoraLinear.Forward(scope, x, Weight, Bias, IsMerged ? null : Adapter?.Branch, endsBlock);
-    }
+    public Tensor Forward(ComputeScope scope, Tensor x, bool endsBlock = false) =>
+        QLoraLinear.Forward(scope, x, Weight, Bias, IsMerged ? null : Adapter?.Branch, endsBlock);
 
     /// <summary>Puts another weight of the same dimensions in place, as quantisation does.</summary>
     /// <exception cref="ArgumentException">The dimensions differ.</exception>

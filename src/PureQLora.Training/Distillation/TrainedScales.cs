@@ -11,25 +11,37 @@ internal sealed class TrainedScales : IDisposable
 {
     private readonly LinearLayer _layer;
     private readonly Tensor _scales; // [outDim, groups]
-    private readonly AdamW _optimizer;
+    private readonly AdamWOptions _options = new();
+    private readonly Tensor _first;  // moments, [outDim, groups]
+    private readonly Tensor _second;
     private readonly double _mean;
     private readonly float[] _trained;
     private readonly float[] _kept;
+    private int _steps;
 
     public TrainedScales(LinearLayer layer)
     {
         _layer = layer;
         _scales = layer.MakeScalesTrainable();
-        _optimizer = new AdamW([new NamedParameter(layer.Name + ".scales", _scales)], new AdamWOptions());
+        (_first, _second) = (_scales.ZerosLike(), _scales.ZerosLike());
         _trained = _scales.ToArray();
         _kept = _scales.ToArray();
         _mean = Array.ConvertAll(_trained, scale => (double)Math.Abs(scale)).Average();
     }
 
-    /// <summary>One step of Adam, after which the gradient is zero.</summary>
+    /// <summary>
+    /// One step of Adam, after which the gradient is zero. The scales stay in the memory of their matrix, from which an optimiser of parameters would
+    /// take them.
+    /// </summary>
     /// <param name="backend">Computes.</param>
     /// <param name="relativeRate">Share of the mean scale.</param>
-    public void Step(IBackend backend, double relativeRate) => _optimizer.Step(backend, relativeRate * _mean, 1f);
+    public void Step(IBackend backend, double relativeRate)
+    {
+        _steps++;
+        backend.AdamWStep(
+            _scales, _scales.Grad!, _first, _second, relativeRate * _mean, _options.Beta1, _options.Beta2, _options.Epsilon, _options.WeightDecay, _steps, gradientScale: 1f);
+        backend.Zero(_scales.Grad!);
+    }
 
     /// <summary>Puts what a file would hold in place of what is trained.</summary>
     public void Round()
@@ -51,7 +63,8 @@ internal sealed class TrainedScales : IDisposable
     /// <summary>Puts the best in place and ends the training.</summary>
     public void Dispose()
     {
-        _optimizer.Dispose();
+        _first.Storage.Dispose();
+        _second.Storage.Dispose();
         _scales.CopyFrom(_kept);
         _layer.FreezeScales();
     }

@@ -6,7 +6,8 @@ namespace PureQLora.Kernels.Tests;
 /// <summary>The device that this assembly tests on, and arrays on it.</summary>
 /// <remarks>
 /// Without ILGPU it is the simulation; with it ILGPU's CPU accelerator, or the GPU where the variable PUREQLORA_TEST_DEVICE is cuda. A GPU is
-/// opened once, so that each kernel is compiled once.
+/// opened once, so that each kernel is compiled once. Where PUREQLORA_DEVICE_TESTS is all, ILGPU's CPU accelerator runs the tests of large shapes
+/// too.
 /// </remarks>
 public sealed class TestDevice : IDisposable
 {
@@ -22,8 +23,8 @@ public sealed class TestDevice : IDisposable
     /// <summary>Whether this is a GPU, which all tests share.</summary>
     public static bool IsShared => Environment.GetEnvironmentVariable("PUREQLORA_TEST_DEVICE") == "cuda";
 
-    /// <summary>Whether it runs kernels of many groups in a moment.</summary>
-    public static bool IsFast => IsShared;
+    /// <summary>Whether it runs kernels of many groups in a moment, or is to run them whatever it takes.</summary>
+    public static bool IsFast => IsShared || Environment.GetEnvironmentVariable("PUREQLORA_DEVICE_TESTS") is "all" or "full";
 
     public Device Device { get; } = IsShared ? Gpu.Value : IlgpuDevice.OpenCpu();
 #else

@@ -42,7 +42,7 @@ public sealed class DeviceRunTests : IDisposable
     [Fact]
     public void Run_GivenTooLittleMemory_ShouldRefuseBeforeItComputesAndLeaveNothing()
     {
-        UserErrorException refused = Assert.Throws<UserErrorException>(() => Run("refused", new SimulatedDevice(MemoryPlanner.DriverShare + (600 << 10))));
+        UserErrorException refused = Assert.Throws<UserErrorException>(() => Run("refused", new SimulatedDevice(MemoryPlanner.DriverShare + (200 << 10))));
 
         Assert.Contains("training needs", refused.Message, StringComparison.Ordinal);
         Assert.False(Directory.Exists(_tiny["refused"]));
