@@ -13,7 +13,6 @@ public sealed class StoriesQaLoraTests
     [InlineData(4, 64, true)]
     [InlineData(2, 32, true)]
     [InlineData(4, 64, false)]
-    [InlineData(2, 32, false)]
     [Trait("Category", "Slow")]
     public void Merge_GivenTrainedStories3M_ShouldKeepThePerplexity(int bits, int groupSize, bool grouped)
     {
