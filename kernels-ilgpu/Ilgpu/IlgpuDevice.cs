@@ -31,10 +31,10 @@ public sealed class IlgpuDevice : Device
     public override string Name { get; }
 
     /// <inheritdoc/>
-    public override long MemoryTotal => _accelerator.MemorySize;
+    public override long MemoryTotal => _accelerator is CudaAccelerator ? _accelerator.MemorySize : GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
 
     /// <inheritdoc/>
-    public override long MemoryFree => _accelerator is CudaAccelerator cuda ? cuda.GetFreeMemory() : _accelerator.MemorySize;
+    public override long MemoryFree => _accelerator is CudaAccelerator cuda ? cuda.GetFreeMemory() : MemoryTotal - GC.GetGCMemoryInfo().MemoryLoadBytes;
 
     /// <inheritdoc/>
     public override int Multiprocessors => _accelerator.NumMultiprocessors;

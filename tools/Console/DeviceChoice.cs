@@ -36,7 +36,7 @@ public sealed class DeviceChoice : IDisposable
             "auto" => OpenBest(threads),
             "cuda" => new DeviceChoice(OpenCuda()),
             "simulation" => new DeviceChoice(IlgpuBackends.OpenSimulation()),
-            _ => throw new UserErrorException($"--device is {device}, allowed auto, cpu and cuda."),
+            _ => throw new UserErrorException($"--device is {device}, allowed auto, cpu, cuda and simulation."),
         };
     }
 
