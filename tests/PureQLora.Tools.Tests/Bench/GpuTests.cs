@@ -6,6 +6,9 @@ namespace PureQLora.Tools.Tests;
 
 public sealed class GpuTests
 {
+    /// <summary>What is missing depends on whether ILGPU was there when the tools were built.</summary>
+    private const string NoGpu = "--device cuda finds no GPU: (no NVIDIA driver was found|this build has no ILGPU)";
+
     public static TheoryData<string> Measurements => [.. GpuPart.All.Where(part => part is not GpuTestPart).Select(part => part.Name)];
 
     [Fact]
@@ -16,7 +19,7 @@ public sealed class GpuTests
         ToolResult result = Tool.Bench("gpu", "--output", Path.Combine(Path.GetTempPath(), Path.GetRandomFileName()));
 
         Assert.Equal(ToolProgram.UserMistake, result.ExitCode);
-        Assert.Contains("no NVIDIA driver was found", result.Error, StringComparison.Ordinal);
+        Assert.Matches(NoGpu, result.Error);
         Assert.Single(result.Error.TrimEnd().Split('\n'));
     }
 
@@ -69,7 +72,7 @@ public sealed class GpuTests
 
         string? failure = GpuProcess.Run(GpuPart.All.Single(part => part.Name == "few-rows"), ["--no-peers"], rows.Add);
 
-        Assert.Contains("no NVIDIA driver was found", failure, StringComparison.Ordinal);
+        Assert.Matches(NoGpu, failure);
         Assert.Empty(rows);
     }
 
