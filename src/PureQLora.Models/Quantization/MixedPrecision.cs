@@ -115,7 +115,7 @@ public sealed class MixedPrecision
         using Arena arena = new(_backend);
         QuantizationTimings timings = new();
         CalibrationPack[] packs = CalibrationPack.Embed(_model, arena, calibration, besideExact: false);
-        LogitProbe probe = new(_model, _backend, arena, calibration, _options.CalibrationPrecision);
+        LogitProbe probe = new(_model, arena, calibration, _options.CalibrationPrecision);
         List<AllocationUnit> units = [];
         foreach (DecoderBlock block in _model.Blocks)
         {

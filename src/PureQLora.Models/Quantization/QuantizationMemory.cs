@@ -17,9 +17,6 @@ internal sealed class QuantizationMemory(CpuBackend backend)
     private readonly Dictionary<int, double[]> _rearranged = [];
     private float[] _weights = [];
 
-    /// <summary>An empty sum for the input of a layer; that of the same layer in an earlier block ends.</summary>
-    public HessianAccumulator Hessian(LinearLayer layer) => Hessian(layer, layer.ShortName);
-
     /// <summary>Empty sums for the input of a layer.</summary>
     /// <param name="layer">Sees the input.</param>
     /// <param name="oneByOne">True where earlier sums over as many columns have ended: they end.</param>

@@ -40,7 +40,7 @@ public sealed class MixedPrecisionTests : IDisposable
     {
         int[][] samples = [.. _calibration.Take(3)];
         using Arena arena = new(_backend);
-        LogitProbe probe = new(_model, _backend, arena, samples, Precision.Float32);
+        LogitProbe probe = new(_model, arena, samples, Precision.Float32);
         Assert.InRange(probe.Divergence(), 0, 1e-6);
         probe.Advance();
         double[][] before = [.. samples.Select(LogProbabilities)];
