@@ -76,6 +76,11 @@ public sealed record QuantizationRecipe
             throw new UserErrorException($"quantization.bits is {Bits}, allowed with quantization.method nf4 is 4; leave it out, or take gptq.");
         }
 
+        if (Method == QuantizationMethod.Nf4 && DistillSteps > 0)
+        {
+            throw new UserErrorException($"quantization.distillSteps is {DistillSteps}, but the scales of quantization.method nf4 are stored in another way than GPTQ's; use 0, or take gptq.");
+        }
+
         if ((Method == QuantizationMethod.Gptq || DistillSteps > 0) && CalibrationSamples < 1)
         {
             throw new UserErrorException($"quantization.calibrationSamples is {CalibrationSamples}, allowed 1 or more; 128 is usual.");

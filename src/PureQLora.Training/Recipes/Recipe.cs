@@ -107,6 +107,11 @@ public sealed record Recipe
                 $"lora.init is {Lora.Init.Name()}, but {(Model.Adapter is null ? "quantization.enabled is false" : "model.adapter names an adapter to start from")}; use zero, or let this run quantise the base.");
         }
 
+        if (Quantization.Method == QuantizationMethod.Nf4)
+        {
+            throw new UserErrorException($"lora.init is {Lora.Init.Name()}, which starts adapters on integer codes, but quantization.method is nf4; use zero, or take gptq.");
+        }
+
         if (Quantization.DistillSteps > 0 && StartOptions().Requantizes)
         {
             throw new UserErrorException($"lora.loftqIterations is {Lora.LoftqIterations}, which quantises again and would undo quantization.distillSteps; use 1, or distil no scales.");

@@ -15,10 +15,10 @@ namespace PureQLora.Training;
 /// <param name="lora">The adapters' settings.</param>
 /// <param name="start">What the adapters start from.</param>
 /// <param name="precision">Of the products of the calibration.</param>
-/// <param name="backend">Runs the calibration.</param>
+/// <param name="backend">Quantises: that is the processor's work.</param>
 /// <param name="observer">Told of the progress.</param>
 internal sealed class BaseQuantization(
-    RunFolder folder, QuantizationRecipe recipe, LoraConfig lora, AdapterStartOptions start, Precision precision, IBackend backend, IRunObserver observer)
+    RunFolder folder, QuantizationRecipe recipe, LoraConfig lora, AdapterStartOptions start, Precision precision, CpuBackend backend, IRunObserver observer)
 {
     private const string ReportFile = "quantization_report.json";
 
@@ -90,13 +90,12 @@ internal sealed class BaseQuantization(
 
     private void StoreBlockwise(ModelFolder source, CancellationToken cancellationToken)
     {
-        using CpuBackend? own = backend is CpuBackend ? null : new CpuBackend();
         IReadOnlyList<BlockwiseLayer> layers = observer.Track("quantising", CountTargets(source.Model), progress =>
         {
             int done = 0;
             return BlockwiseModelQuantizer.Quantize(
                 source.Model,
-                own ?? (CpuBackend)backend,
+                backend,
                 recipe.ToBlockwiseOptions(),
                 recipe.Targets,
                 new DirectProgress<BlockwiseLayer>(layer => progress(++done, layer.Report.Layer)),

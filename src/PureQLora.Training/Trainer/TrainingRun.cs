@@ -71,7 +71,8 @@ public sealed class TrainingRun(
 
     private RunSummary RunStages(ModelFolder opened, RunData data, RunMemory? memory, CancellationToken cancellationToken)
     {
-        using CpuBackend? processor = backend is CpuBackend ? null : new CpuBackend(threads);
+        using CpuBackend? own = backend is CpuBackend ? null : new CpuBackend(threads);
+        CpuBackend processor = own ?? (CpuBackend)backend;
         try
         {
             StageEvaluation evaluation = new(
@@ -84,7 +85,7 @@ public sealed class TrainingRun(
             {
                 opened = OnHost(opened);
                 BaseQuantization quantization = new(
-                    folder, _recipe.Quantization, Adapters(), _recipe.StartOptions(), _recipe.Training.Precision!.Value, processor ?? backend, _observer);
+                    folder, _recipe.Quantization, Adapters(), _recipe.StartOptions(), _recipe.Training.Precision!.Value, processor, _observer);
                 opened = quantization.Run(opened, data.Calibration(_recipe.Quantization.CalibrationSamples, _recipe.Quantization.CalibrationLength), cancellationToken);
                 name = quantization.StageName;
                 stages.Add(evaluation.Measure(name, opened.Model, opened.Model.WeightBytes, cancellationToken));

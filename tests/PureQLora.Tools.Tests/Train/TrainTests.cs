@@ -84,9 +84,13 @@ public sealed class TrainTests : IDisposable
         Assert.False(Directory.Exists(_folder["again/quantized"]));
     }
 
-    [Fact]
-    public void Train_GivenNf4OfOtherBits_ShouldRefuse() =>
-        Tool.Train([.. Short("run"), "--set", "quantization.method=nf4", "--set", "quantization.bits=3"]).ShouldBeRefused("quantization.bits", "4");
+    [Theory]
+    [InlineData("quantization.bits=3", "quantization.bits")]
+    [InlineData("quantization.distillSteps=5", "quantization.distillSteps")]
+    [InlineData("lora.init=loftq", "lora.init")]
+    [InlineData("lora.init=error", "lora.init")]
+    public void Train_GivenNf4WithWhatItDoesNotHave_ShouldRefuse(string setting, string key) =>
+        Tool.Train([.. Short("run"), "--set", "quantization.method=nf4", "--set", setting]).ShouldBeRefused(key, "nf4");
 
     [Theory]
     [InlineData("lora.rnak=8", "lora.rank")]
