@@ -83,6 +83,11 @@ internal static class QuantizeCommand
             throw new UserErrorException("--average-bits measures layers with calibration data, but --method is rtn; leave one of them out.");
         }
 
+        if (averageBits is not null && start.Requantizes)
+        {
+            throw new UserErrorException($"--loftq-iterations is {start.LoftqIterations}, which quantises again with --bits and would undo --average-bits; use 1, or leave out --average-bits.");
+        }
+
         // Made before the work, so that a place that cannot be written is known at once.
         using OutputFolder target = OutputFolder.Create(output);
         QuantizationComparison comparison = new(folder.Path, backend, options, calibration, evaluation, targets);

@@ -289,6 +289,7 @@ public sealed class QuantizeTests : IDisposable
     [InlineData("--method rtn --init loftq --rank 0", "lora.rank")]
     [InlineData("--method rtn --init loftq --loftq-iterations 0", "0 times")]
     [InlineData("--calibration ids.json --init loftq --loftq-iterations 2 --distill 5", "undo")]
+    [InlineData("--calibration ids.json --init loftq --loftq-iterations 2 --average-bits 3.8", "undo")]
     [InlineData("--calibration ids.json --distill 5", "at least 2")]
     [InlineData("--calibration absent.jsonl", "absent.jsonl")]
     [InlineData("--calibration empty.jsonl", "no record")]
