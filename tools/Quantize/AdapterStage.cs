@@ -33,7 +33,7 @@ internal static class AdapterStage
 
     /// <summary>Starts adapters on every quantised layer and writes them.</summary>
     public static IReadOnlyList<AdapterStartResult> Run(
-        ParseResult result, ModelFolder folder, IBackend backend, AdapterStartOptions options, IReadOnlyList<int[]> calibration, string output)
+        ParseResult result, ModelFolder folder, CpuBackend backend, AdapterStartOptions options, IReadOnlyList<int[]> calibration, string output)
     {
         if (options.Start == AdapterStart.Zero)
         {

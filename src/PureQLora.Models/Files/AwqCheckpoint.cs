@@ -42,14 +42,7 @@ internal static class AwqCheckpoint
         (int outDim, int inDim) = LlamaTensorNames.LinearLayers(checkpoint.Config)[module];
         string name = module + ".scales";
         int groups = checked((int)checkpoint.Info(name).Shape[0]);
-        checkpoint.FileOf(name).CheckFinite(name);
-        float[] stored = checkpoint.FileOf(name).ReadFloats(name);
-        float[] scales = new float[stored.Length];
-        for (int i = 0; i < stored.Length; i++)
-        {
-            scales[(i % outDim * groups) + (i / outDim)] = stored[i];
-        }
-
+        float[] scales = GptqCheckpoint.ReadByRow(checkpoint, name, outDim, groups);
         byte[] codes = Unpack(checkpoint.Get(module + ".qweight").Ints, inDim, outDim);
         byte[] zeros = Unpack(checkpoint.Get(module + ".qzeros").Ints, groups, outDim);
         return QuantizedMatrix.FromCodes(outDim, inDim, Bits, settings.GroupSize, codes, scales, zeros);

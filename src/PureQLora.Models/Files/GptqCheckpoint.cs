@@ -202,7 +202,7 @@ public static class GptqCheckpoint
     }
 
     /// <summary>[groups, outDim] in the file, [outDim, groups] in memory.</summary>
-    private static float[] ReadByRow(HuggingFaceCheckpoint checkpoint, string name, int outDim, int groups)
+    internal static float[] ReadByRow(HuggingFaceCheckpoint checkpoint, string name, int outDim, int groups)
     {
         checkpoint.FileOf(name).CheckFinite(name);
         float[] stored = checkpoint.FileOf(name).ReadFloats(name);

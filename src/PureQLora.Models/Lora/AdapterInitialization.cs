@@ -12,31 +12,27 @@ namespace PureQLora.Models;
 /// </summary>
 public sealed class AdapterInitialization : IDisposable
 {
-    private const int PackedTokens = 2048;
-
     private readonly LlamaModel _model;
     private readonly Dictionary<string, WeightMatrix> _full;
     private readonly AdapterStartOptions _options;
-    private readonly CpuBackend _algebra;
-    private readonly CpuBackend? _own;
+    private readonly CpuBackend _backend;
     private readonly Arena _arena;
     private readonly QuantizationMemory _memory;
     private readonly RandomState _random;
 
-    private AdapterInitialization(LlamaModel model, LlamaModel full, IBackend backend, AdapterStartOptions options)
+    private AdapterInitialization(LlamaModel model, LlamaModel full, CpuBackend backend, AdapterStartOptions options)
     {
         (_model, _options, _random) = (model, options, new RandomState(options.Seed));
         _full = full.Linears.ToDictionary(layer => layer.Name, layer => layer.Weight, StringComparer.Ordinal);
-        _own = backend is CpuBackend ? null : new CpuBackend();
-        _algebra = _own ?? (CpuBackend)backend;
+        _backend = backend;
         _arena = new Arena(backend);
-        _memory = new QuantizationMemory(_algebra);
+        _memory = new QuantizationMemory(_backend);
     }
 
     /// <summary>Injects adapters and starts them.</summary>
     /// <param name="model">Quantised, without adapters. LoftQ of more than one iteration replaces its codes.</param>
     /// <param name="full">The model that it was quantised from.</param>
-    /// <param name="backend">Runs the calibration, and all else too where it is the processor's.</param>
+    /// <param name="backend">Computes.</param>
     /// <param name="config">Ranks, scales, targets.</param>
     /// <param name="options">What to start from.</param>
     /// <param name="calibration">Token ids, one array a sample; may be empty where none is needed.</param>
@@ -47,7 +43,7 @@ public sealed class AdapterInitialization : IDisposable
     public static IReadOnlyList<AdapterStartResult> Inject(
         LlamaModel model,
         LlamaModel full,
-        IBackend backend,
+        CpuBackend backend,
         LoraConfig config,
         AdapterStartOptions options,
         IReadOnlyList<int[]> calibration,
@@ -79,15 +75,11 @@ public sealed class AdapterInitialization : IDisposable
 
         LoraInjection.Inject(model, config, options.Seed);
         using AdapterInitialization initialization = new(model, full, backend, options);
-        return initialization.Run(options.NeedsCalibration ? CalibrationPack.Fill(calibration, PackedTokens) : [], progress, cancellationToken);
+        return initialization.Run(options.NeedsCalibration ? calibration : [], progress, cancellationToken);
     }
 
     /// <summary>Releases the memory of the passes.</summary>
-    public void Dispose()
-    {
-        _arena.Dispose();
-        _own?.Dispose();
-    }
+    public void Dispose() => _arena.Dispose();
 
     private static void RequireSuitable(LlamaModel model, LlamaModel full)
     {
@@ -105,24 +97,19 @@ public sealed class AdapterInitialization : IDisposable
         }
     }
 
-    private List<AdapterStartResult> Run(CalibrationPack[] packs, IProgress<AdapterStartResult>? progress, CancellationToken cancellationToken)
+    private List<AdapterStartResult> Run(IReadOnlyList<int[]> calibration, IProgress<AdapterStartResult>? progress, CancellationToken cancellationToken)
     {
         List<AdapterStartResult> results = [];
-        foreach (CalibrationPack pack in packs)
-        {
-            using ComputeScope scope = new(_arena);
-            pack.Stream.Hidden = _model.Embed(scope, pack.Input(scope)).ToArray();
-        }
-
+        CalibrationPack[] packs = CalibrationPack.Embed(_model, _arena, calibration, besideExact: false);
         GptqOptions passes = new() { CalibrationPrecision = _options.Quantization.CalibrationPrecision };
         foreach (DecoderBlock block in _model.Blocks)
         {
-            BlockCalibration calibration = new(_model, block, packs, _arena, passes, new QuantizationTimings());
+            BlockCalibration pass = new(_model, block, packs, _arena, passes, new QuantizationTimings());
             for (int stage = 0; stage < BlockCalibration.Stages; stage++)
             {
                 LinearLayer[] layers = [.. BlockCalibration.LayersOf(block)[stage].Where(layer => layer is { Adapter: not null, Weight.Quantized: not null })];
                 CalibrationSums? sums = layers.Length == 0 || packs.Length == 0 ? null : _memory.Sums(layers[0], oneByOne: true, deviation: false, entersResidual: false);
-                calibration.SumStage(stage, sums, cancellationToken);
+                pass.SumStage(stage, sums, cancellationToken);
                 double[]? hessian = sums?.Hessian.Complete();
                 foreach (LinearLayer layer in layers)
                 {
@@ -132,7 +119,7 @@ public sealed class AdapterInitialization : IDisposable
                 }
             }
 
-            calibration.Finish(inStages: true, cancellationToken);
+            pass.Finish(inStages: true, cancellationToken);
         }
 
         return results;
@@ -141,10 +128,10 @@ public sealed class AdapterInitialization : IDisposable
     private AdapterStartResult FitError(LinearLayer layer, double[] hessian)
     {
         float[] error = Error(layer, layer.Weight.Quantized!);
-        double before = _algebra.QuadraticForm(error, layer.Weight.InDim, hessian);
-        LowRankError.Fit(error, hessian, layer.Adapter!, _algebra, _random);
+        double before = _backend.QuadraticForm(error, layer.Weight.InDim, hessian);
+        LowRankError.Fit(error, hessian, layer.Adapter!, _backend, _random);
         LowRankError.Subtract(error, layer.Adapter!);
-        return new AdapterStartResult(layer.Name, before, _algebra.QuadraticForm(error, layer.Weight.InDim, hessian));
+        return new AdapterStartResult(layer.Name, before, _backend.QuadraticForm(error, layer.Weight.InDim, hessian));
     }
 
     /// <summary>Quantises and approximates in turn, and keeps the best of all turns: the sequence need not fall.</summary>
@@ -154,7 +141,7 @@ public sealed class AdapterInitialization : IDisposable
         QuantizedMatrix best = layer.Weight.Quantized!;
         float[] error = Error(layer, best);
         double before = TensorPrimitives.SumOfSquares<float>(error);
-        LowRankError.Fit(error, null, adapter, _algebra, _random);
+        LowRankError.Fit(error, null, adapter, _backend, _random);
         LowRankError.Subtract(error, adapter);
         double after = TensorPrimitives.SumOfSquares<float>(error);
         (float[] bestA, float[] bestB) = (adapter.A.ToArray(), adapter.B.ToArray());
@@ -162,7 +149,7 @@ public sealed class AdapterInitialization : IDisposable
         {
             QuantizedMatrix codes = Requantize(layer, hessian);
             error = Error(layer, codes);
-            LowRankError.Fit(error, null, adapter, _algebra, _random);
+            LowRankError.Fit(error, null, adapter, _backend, _random);
             LowRankError.Subtract(error, adapter);
             double loss = TensorPrimitives.SumOfSquares<float>(error);
             if (loss < after)
@@ -196,8 +183,8 @@ public sealed class AdapterInitialization : IDisposable
         float[] weights = _full[layer.Name].Dense!.ToArray();
         LowRankError.Subtract(weights, layer.Adapter!);
         QuantizationResult result = hessian is null
-            ? RoundToNearestQuantizer.Quantize(weights, layer.Weight.OutDim, _options.Quantization, layer.Name, _algebra)
-            : GptqQuantizer.Quantize(weights, layer.Weight.OutDim, hessian, _options.Quantization, layer.Name, _algebra);
+            ? RoundToNearestQuantizer.Quantize(weights, layer.Weight.OutDim, _options.Quantization, layer.Name, _backend)
+            : GptqQuantizer.Quantize(weights, layer.Weight.OutDim, hessian, _options.Quantization, layer.Name, _backend);
         return result.ToMatrix();
     }
 

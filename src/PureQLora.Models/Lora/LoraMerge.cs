@@ -81,7 +81,7 @@ public static class LoraMerge
             }
 
             QuantizedMatrix after = Round(merged, before, layer.Name);
-            errors.Add((layer.Name, RelativeError(after.Dequantize(), merged)));
+            errors.Add((layer.Name, QuantizationError.Relative(merged, after)));
             layer.Merge(new WeightMatrix(after));
         }
 
@@ -97,7 +97,7 @@ public static class LoraMerge
         float[] merged = MergedWeight(layer);
         BlockwiseMatrix matrix = BlockwiseQuantizer.Quantize(merged, layer.Weight.OutDim, options, layer.Name);
         using QuantizedMatrix after = matrix.ToMatrix();
-        return (matrix, RelativeError(after.Dequantize(), merged));
+        return (matrix, QuantizationError.Relative(merged, after));
     }
 
     /// <summary>W + s·B·A in float32, computed in float64, of a layer that has an adapter; nothing is changed.</summary>
@@ -182,19 +182,6 @@ public static class LoraMerge
         }
 
         return true;
-    }
-
-    private static double RelativeError(float[] actual, float[] expected)
-    {
-        (double error, double norm) = (0, 0);
-        for (int i = 0; i < actual.Length; i++)
-        {
-            double difference = actual[i] - expected[i];
-            error += difference * difference;
-            norm += (double)expected[i] * expected[i];
-        }
-
-        return norm > 0 ? Math.Sqrt(error / norm) : 0;
     }
 
     private static float[] Merged(LinearLayer layer)

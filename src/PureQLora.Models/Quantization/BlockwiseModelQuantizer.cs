@@ -46,30 +46,11 @@ public static class BlockwiseModelQuantizer
         ReadOnlySpan<float> weights = memory.Weights(layer);
         BlockwiseMatrix matrix = BlockwiseQuantizer.Quantize(weights, before.OutDim, options, layer.Name, backend);
         WeightMatrix after = new(matrix.ToMatrix());
-        double error = RelativeError(weights, after.Quantized!);
+        double error = QuantizationError.Relative(weights, after.Quantized!);
         layer.ReplaceWeight(after);
         MappedFile.ReleasePages(before.Dense!);
         LayerQuantization report = new(
             layer.Name, double.NaN, double.NaN, double.NaN, before.ByteLength, after.ByteLength, Stopwatch.GetElapsedTime(started), Warning: null);
         return new BlockwiseLayer(matrix, error, report);
-    }
-
-    private static double RelativeError(ReadOnlySpan<float> weights, QuantizedMatrix matrix)
-    {
-        float[] row = new float[matrix.InDim];
-        (double error, double norm) = (0, 0);
-        for (int i = 0; i < matrix.OutDim; i++)
-        {
-            matrix.DequantizeRow(i, row);
-            ReadOnlySpan<float> expected = weights.Slice(i * row.Length, row.Length);
-            for (int j = 0; j < row.Length; j++)
-            {
-                double difference = (double)row[j] - expected[j];
-                error += difference * difference;
-                norm += (double)expected[j] * expected[j];
-            }
-        }
-
-        return norm > 0 ? Math.Sqrt(error / norm) : 0;
     }
 }

@@ -41,7 +41,7 @@ internal sealed class CalibrationPack
     }
 
     /// <summary>Lays samples into rows of about so many tokens; a longer sample has a row of its own.</summary>
-    public static CalibrationPack[] Fill(IReadOnlyList<int[]> samples, int tokens)
+    private static CalibrationPack[] Fill(IReadOnlyList<int[]> samples, int tokens)
     {
         List<CalibrationPack> packs = [];
         foreach (int[] sample in samples)
