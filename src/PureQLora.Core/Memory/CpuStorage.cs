@@ -60,6 +60,7 @@ public sealed unsafe class CpuStorage : Storage
     {
         Check(byteOffset, destination.Length);
         new ReadOnlySpan<byte>(Pointer + byteOffset, destination.Length).CopyTo(destination);
+        GC.KeepAlive(this);
     }
 
     /// <inheritdoc/>
@@ -72,6 +73,7 @@ public sealed unsafe class CpuStorage : Storage
         }
 
         source.CopyTo(new Span<byte>(Pointer + byteOffset, source.Length));
+        GC.KeepAlive(this);
     }
 
     /// <inheritdoc/>

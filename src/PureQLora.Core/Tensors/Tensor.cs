@@ -59,11 +59,11 @@ public sealed class Tensor
     /// <summary>Place among the tensors of its scope; beyond all of them if it belongs to none.</summary>
     internal int ScopeIndex { get; init; } = int.MaxValue;
 
-    /// <summary>All elements as floats, in host memory.</summary>
+    /// <summary>All elements as floats, in host memory. The span does not keep that memory: hold the tensor as long as the span is used.</summary>
     /// <exception cref="InvalidOperationException">Another type, not on the host, or too long for a span.</exception>
     public unsafe Span<float> Floats => new(Host(DataType.Float32), SpanLength());
 
-    /// <summary>All elements as 32-bit integers, in host memory.</summary>
+    /// <summary>All elements as 32-bit integers, in host memory. The span does not keep that memory: hold the tensor as long as the span is used.</summary>
     /// <exception cref="InvalidOperationException">Another type, not on the host, or too long for a span.</exception>
     public unsafe Span<int> Ints => new(Host(DataType.Int32), SpanLength());
 

@@ -41,7 +41,7 @@ public sealed class BitsAndBytesCheckpointTests : IDisposable
         using HuggingFaceCheckpoint source = HuggingFaceCheckpoint.Open(_folder["base"]);
         foreach ((string module, (int outDim, _)) in LlamaTensorNames.LinearLayers(dense.Config))
         {
-            layers.Add(module, BlockwiseQuantizer.Quantize(source.GetFloat32Copy(module + ".weight").Floats, outDim, options, module));
+            layers.Add(module, BlockwiseQuantizer.Quantize(source.GetFloat32Copy(module + ".weight").ToArray(), outDim, options, module));
         }
 
         BitsAndBytesCheckpoint.Write(_folder["ours"], source, layers);
@@ -117,7 +117,7 @@ public sealed class BitsAndBytesCheckpointTests : IDisposable
         using HuggingFaceCheckpoint dense = HuggingFaceCheckpoint.Open(_folder["dense"]);
         BlockwiseOptions options = new() { Book = type == "nf4" ? CodeBook.NormalFloat4 : CodeBook.Float4, BlockSize = block, DoubleQuantization = doubled };
         Dictionary<string, BlockwiseMatrix> layers = LlamaTensorNames.LinearLayers(config).Where(module => !module.Key.EndsWith("v_proj", StringComparison.Ordinal))
-            .ToDictionary(module => module.Key, module => BlockwiseQuantizer.Quantize(dense.GetFloat32Copy(module.Key + ".weight").Floats, module.Value.Out, options, module.Key));
+            .ToDictionary(module => module.Key, module => BlockwiseQuantizer.Quantize(dense.GetFloat32Copy(module.Key + ".weight").ToArray(), module.Value.Out, options, module.Key));
 
         BitsAndBytesCheckpoint.Write(_folder["ours"], dense, layers);
 
