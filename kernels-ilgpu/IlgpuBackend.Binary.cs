@@ -62,11 +62,13 @@ public sealed partial class IlgpuBackend : IBinaryKernels
 
         (Extents shape, Extents own) = (ExtentsOf(dy.Shape), ExtentsOf(operand.Shape));
         Extents repeated = new(shape.X / own.X, shape.Y / own.Y, shape.Z / own.Z, shape.W / own.W);
-        int count = Count(operand);
+        int terms = Count(dy) / Count(operand);
+        LongSums sums = BeginSums(terms, gradient);
         _device.Launch(
             BinaryKernels.Backward,
-            LaunchShape.For(count, BinaryKernels.Backward.GroupSize),
+            LaunchShape.For(sums.Runs * sums.Count, BinaryKernels.Backward.GroupSize),
             new BinaryKernels.BackwardArguments(
-                (int)kind, shape, Floats(dy), Floats(a), StridesOf(a.Shape), Floats(b), StridesOf(b.Shape), ofSecond, own, repeated, count, Floats(gradient)));
+                (int)kind, shape, Floats(dy), Floats(a), StridesOf(a.Shape), Floats(b), StridesOf(b.Shape), ofSecond, own, repeated, terms, sums));
+        EndSums(sums);
     }
 }

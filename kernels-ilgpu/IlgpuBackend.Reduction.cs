@@ -47,6 +47,29 @@ public sealed partial class IlgpuBackend : IReductionKernels
         LaunchMax(ReductionKernels.MaxGradient, dx, axis, dy, indices);
     }
 
+    /// <summary>Sums of so many terms, to be added to a gradient; what the runs make lies in the workspace until <see cref="EndSums"/>.</summary>
+    private LongSums BeginSums(int terms, Tensor gradient)
+    {
+        int runs = LongSums.RunsOf(terms);
+        int count = Count(gradient);
+        long length = runs == 1 ? 1 : (long)runs * count;
+        return new LongSums(runs, count, Workspace(length * sizeof(double)).View<double>(0, length), Floats(gradient));
+    }
+
+    /// <summary>Adds up what the runs made until it is in the gradient.</summary>
+    private void EndSums(LongSums sums)
+    {
+        while (sums.Runs > 1)
+        {
+            int terms = sums.Runs;
+            sums = sums with { Runs = LongSums.RunsOf(terms) };
+            _device.Launch(
+                ReductionKernels.Fold,
+                LaunchShape.For(sums.Runs * sums.Count, ReductionKernels.Fold.GroupSize),
+                new ReductionKernels.FoldArguments(terms, sums));
+        }
+    }
+
     private void LaunchMax(Kernel<ReductionKernels.MaxArguments> kernel, Tensor x, int axis, Tensor y, Tensor indices)
     {
         (_, long extent, long inner) = x.Shape.Around(axis);

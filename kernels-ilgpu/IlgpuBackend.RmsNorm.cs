@@ -37,10 +37,12 @@ public sealed partial class IlgpuBackend : IRmsNormKernels
 
         if (dWeight is not null)
         {
+            LongSums sums = BeginSums((int)x.Shape.Rows, dWeight);
             _device.Launch(
                 RmsNormKernels.WeightGradient,
-                LaunchShape.For(width, RmsNormKernels.WeightGradient.GroupSize),
-                new RmsNormKernels.WeightGradientArguments(Floats(dy), Floats(x), Floats(rstd), width, Floats(dWeight)));
+                LaunchShape.For(sums.Runs * sums.Count, RmsNormKernels.WeightGradient.GroupSize),
+                new RmsNormKernels.WeightGradientArguments(Floats(dy), Floats(x), Floats(rstd), sums));
+            EndSums(sums);
         }
     }
 }

@@ -9,7 +9,7 @@ public static class BinaryKernels
     /// <summary>y = f(a, b), one element of y a thread.</summary>
     public static readonly Kernel<ForwardArguments> Forward = new(RunForward, groupSize: 256);
 
-    /// <summary>The gradient of one operand, one of its elements a thread, which adds up what it was repeated for, in order.</summary>
+    /// <summary>The gradient of one operand: a thread adds up a run of what one of its elements was repeated for.</summary>
     public static readonly Kernel<BackwardArguments> Backward = new(RunBackward, groupSize: 64);
 
     private static void RunForward(ForwardArguments arguments)
@@ -41,34 +41,29 @@ public static class BinaryKernels
 
     private static void RunBackward(BackwardArguments arguments)
     {
-        int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
-        if (i >= arguments.Count)
+        int thread = (Grid.IdxX * Group.DimX) + Group.IdxX;
+        LongSums sums = arguments.Sums;
+        if (thread >= sums.Runs * sums.Count)
         {
             return;
         }
 
-        Extents first = arguments.Own.IndexOf(i);
+        // Neighbours read neighbours in dy: other terms of one sum where the operand is repeated along the innermost axis, else other sums.
         Extents repeated = arguments.Repeated;
+        int run = repeated.W > 1 ? thread % sums.Runs : thread / sums.Count;
+        int element = repeated.W > 1 ? thread / sums.Runs : thread % sums.Count;
+        Extents first = arguments.Own.IndexOf(element);
         Extents shape = arguments.Shape;
-        float sum = 0f;
-        for (int x = 0; x < repeated.X; x++)
+        double sum = 0;
+        for (int left = arguments.Terms - run; left > 0; left -= sums.Runs)
         {
-            for (int y = 0; y < repeated.Y; y++)
-            {
-                for (int z = 0; z < repeated.Z; z++)
-                {
-                    for (int w = 0; w < repeated.W; w++)
-                    {
-                        Extents index = new(first.X + x, first.Y + y, first.Z + z, first.W + w);
-                        int at = (((((index.X * shape.Y) + index.Y) * shape.Z) + index.Z) * shape.W) + index.W;
-                        sum += arguments.Dy[at] * Slope(arguments, arguments.StridesA.Dot(index), arguments.StridesB.Dot(index));
-                    }
-                }
-            }
+            Extents offset = repeated.IndexOf(arguments.Terms - left);
+            Extents index = new(first.X + offset.X, first.Y + offset.Y, first.Z + offset.Z, first.W + offset.W);
+            int at = (((((index.X * shape.Y) + index.Y) * shape.Z) + index.Z) * shape.W) + index.W;
+            sum += arguments.Dy[at] * Slope(arguments, arguments.StridesA.Dot(index), arguments.StridesB.Dot(index));
         }
 
-        ArrayView<float> gradient = arguments.Gradient;
-        gradient[i] += sum;
+        sums.Store(run, element, sum);
     }
 
     private static float Slope(BackwardArguments arguments, int placeA, int placeB)
@@ -107,8 +102,8 @@ public static class BinaryKernels
     /// <param name="OfSecond">0 for the gradient of a, else of b.</param>
     /// <param name="Own">Extents of the operand.</param>
     /// <param name="Repeated">How often it is repeated along each axis, 1 for not.</param>
-    /// <param name="Count">Elements of the operand.</param>
-    /// <param name="Gradient">Added to.</param>
+    /// <param name="Terms">How often it is repeated in all.</param>
+    /// <param name="Sums">Its gradient.</param>
     public readonly record struct BackwardArguments(
         int Kind,
         Extents Shape,
@@ -120,6 +115,6 @@ public static class BinaryKernels
         int OfSecond,
         Extents Own,
         Extents Repeated,
-        int Count,
-        ArrayView<float> Gradient);
+        int Terms,
+        LongSums Sums);
 }

@@ -14,6 +14,9 @@ public static class ReductionKernels
     /// <summary>dx += scale · dy, one element of dx a thread.</summary>
     public static readonly Kernel<SumArguments> SumGradient = new(RunSumGradient, groupSize: 256);
 
+    /// <summary>What the runs of long sums made becomes fewer runs, one of these a thread.</summary>
+    public static readonly Kernel<FoldArguments> Fold = new(RunFold, groupSize: 64);
+
     /// <summary>y = max x and where it was first found, one result a thread.</summary>
     public static readonly Kernel<MaxArguments> Max = new(RunMax, groupSize: 64);
 
@@ -62,6 +65,27 @@ public static class ReductionKernels
         }
     }
 
+    private static void RunFold(FoldArguments arguments)
+    {
+        int thread = (Grid.IdxX * Group.DimX) + Group.IdxX;
+        LongSums sums = arguments.Sums;
+        if (thread >= sums.Runs * sums.Count)
+        {
+            return;
+        }
+
+        // Both lie in the same memory: the element that a thread writes is the first that it reads, and no other thread reads it.
+        int run = thread / sums.Count;
+        int index = thread - (run * sums.Count);
+        double sum = 0;
+        for (int term = run; term < arguments.Terms; term += sums.Runs)
+        {
+            sum += sums.OfRuns[(term * sums.Count) + index];
+        }
+
+        sums.Store(run, index, sum);
+    }
+
     private static void RunMax(MaxArguments arguments)
     {
         int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
@@ -101,6 +125,9 @@ public static class ReductionKernels
 
     /// <summary>What the kernels of the sum are given; Count is that of X.</summary>
     public readonly record struct SumArguments(ArrayView<float> X, int Count, int Extent, int Inner, double Scale, ArrayView<float> Y);
+
+    /// <summary>What <see cref="Fold"/> is given: sums of Terms numbers, which lie where those of its runs will.</summary>
+    public readonly record struct FoldArguments(int Terms, LongSums Sums);
 
     /// <summary>What the kernels of the maximum are given; Count is that of Y.</summary>
     public readonly record struct MaxArguments(ArrayView<float> X, int Extent, int Inner, int Count, ArrayView<float> Y, ArrayView<int> Indices);

@@ -12,7 +12,7 @@ public static class RmsNormKernels
     /// <summary>dx of one row a group.</summary>
     public static readonly Kernel<InputGradientArguments> InputGradient = new(RunInputGradient, groupSize: 256);
 
-    /// <summary>dWeight, one column a thread.</summary>
+    /// <summary>dWeight: a thread adds up a run of the rows of one column.</summary>
     public static readonly Kernel<WeightGradientArguments> WeightGradient = new(RunWeightGradient, groupSize: 64);
 
     private static void RunForward(ForwardArguments arguments)
@@ -62,18 +62,20 @@ public static class RmsNormKernels
 
     private static void RunWeightGradient(WeightGradientArguments arguments)
     {
-        ArrayView<float> dWeight = arguments.DWeight;
-        int column = (Grid.IdxX * Group.DimX) + Group.IdxX;
-        if (column < arguments.Width)
+        int thread = (Grid.IdxX * Group.DimX) + Group.IdxX;
+        LongSums sums = arguments.Sums;
+        if (thread < sums.Runs * sums.Count)
         {
-            float sum = 0f;
-            for (int row = 0; row < arguments.Rstd.IntLength; row++)
+            int run = thread / sums.Count;
+            int column = thread - (run * sums.Count);
+            double sum = 0;
+            for (int row = run; row < arguments.Rstd.IntLength; row += sums.Runs)
             {
-                int at = (row * arguments.Width) + column;
+                int at = (row * sums.Count) + column;
                 sum += arguments.Dy[at] * arguments.X[at] * arguments.Rstd[row];
             }
 
-            dWeight[column] += sum;
+            sums.Store(run, column, sum);
         }
     }
 
@@ -85,7 +87,7 @@ public static class RmsNormKernels
     public readonly record struct InputGradientArguments(
         ArrayView<float> Dy, ArrayView<float> X, ArrayView<float> Weight, ArrayView<float> Rstd, int Width, ArrayView<float> Dx);
 
-    /// <summary>What <see cref="WeightGradient"/> is given; DWeight is added to.</summary>
+    /// <summary>What <see cref="WeightGradient"/> is given; Sums are those of dWeight.</summary>
     public readonly record struct WeightGradientArguments(
-        ArrayView<float> Dy, ArrayView<float> X, ArrayView<float> Rstd, int Width, ArrayView<float> DWeight);
+        ArrayView<float> Dy, ArrayView<float> X, ArrayView<float> Rstd, LongSums Sums);
 }
