@@ -70,7 +70,7 @@ public static class UnaryKernels
         }
         else if (kind == (int)UnaryKind.GeluTanh)
         {
-            y = 0.5f * x * (1f + Tanh(RootTwoOverPi * (x + (Cubic * x * x * x))));
+            y = x * Sigmoid(SigmoidArgument(x));
         }
         else if (kind == (int)UnaryKind.Relu)
         {
@@ -122,8 +122,8 @@ public static class UnaryKernels
         }
         else if (kind == (int)UnaryKind.GeluTanh)
         {
-            float tanh = Tanh(RootTwoOverPi * (x + (Cubic * x * x * x)));
-            slope = (0.5f * (1f + tanh)) + (0.5f * x * (1f - (tanh * tanh)) * RootTwoOverPi * (1f + (3f * Cubic * x * x)));
+            float sigmoid = Sigmoid(SigmoidArgument(x));
+            slope = sigmoid * (1f + (x * (1f - sigmoid) * 2f * RootTwoOverPi * (1f + (3f * Cubic * x * x))));
         }
         else if (kind == (int)UnaryKind.Relu)
         {
@@ -143,17 +143,34 @@ public static class UnaryKernels
 
     private static float Sigmoid(float x) => 1f / (1f + XMath.Exp(-x));
 
-    /// <summary>The instruction for it has 11 bits.</summary>
-    private static float Tanh(float x) => 1f - (2f / (1f + XMath.Exp(2f * x)));
+    /// <summary>2u with u = √(2/π) · (x + 0.044715 · x³), for (1 + tanh u) / 2 is the sigmoid of 2u, which does not cancel where tanh u is near −1.</summary>
+    private static float SigmoidArgument(float x) => 2f * RootTwoOverPi * (x + (Cubic * x * x * x));
 
-    /// <summary>Φ(x) to 1e-7: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26, of x / √2.</summary>
+    /// <summary>
+    /// The instruction for it has 11 bits, and the exponentials cancel near 0. There it is x + x³ · P(x²), P interpolated at Chebyshev nodes for
+    /// |x| ≤ 0.6 to a relative error of 1.1e-8.
+    /// </summary>
+    private static float Tanh(float x)
+    {
+        float magnitude = XMath.Abs(x);
+        float far = 1f - (2f / (1f + XMath.Exp(2f * magnitude)));
+        float z = x * x;
+        float series = -0.3333333033f + (z * (0.1333291533f + (z * (-0.05387394496f + (z * (0.02111094461f + (z * -0.006269102230f)))))));
+        float near = x + (x * (z * series));
+        return magnitude < 0.6f ? near : (x < 0f ? -far : far);
+    }
+
+    /// <summary>
+    /// Φ(x) = erfc(−x/√2) / 2 with a relative error of a few 1e-6 on both sides: e^(z²) · erfc(z) = t · P(t), t = 1 / (1 + 0.3z), interpolated at
+    /// Chebyshev nodes for z in [0, 10] to a relative error of 2.5e-8.
+    /// </summary>
     private static float NormalDistribution(float x)
     {
-        float z = XMath.Abs(x) * 0.7071067812f;
-        float t = 1f / (1f + (0.3275911f * z));
-        float series = t * (0.254829592f + (t * (-0.284496736f + (t * (1.421413741f + (t * (-1.453152027f + (t * 1.061405429f))))))));
-        float upper = 0.5f * series * XMath.Exp(-z * z);
-        return x < 0f ? upper : 1f - upper;
+        float t = 1f / (1f + (0.3f * 0.7071067812f * XMath.Abs(x)));
+        float high = 0.5645142423f + (t * (-0.5261516630f + (t * (0.4919342706f + (t * -0.1307708773f)))));
+        float series = t * (0.1691730577f + (t * (0.1709491200f + (t * (0.1467960222f + (t * (0.2205391692f + (t * (-0.1069833626f + (t * high))))))))));
+        float tail = 0.5f * series * XMath.Exp(-0.5f * x * x);
+        return x < 0f ? tail : 1f - tail;
     }
 
     /// <summary>What <see cref="Forward"/> is given; Kind is a <see cref="UnaryKind"/>.</summary>
