@@ -393,6 +393,7 @@ public sealed class QuantizeTests : IDisposable
         start.ArgumentList.Add(
             $"trap '' XFSZ; ulimit -f 64; exec dotnet exec --runtimeconfig \"{Path.ChangeExtension(tool, ".runtimeconfig.json")}\" \"{tool}\""
             + $" --model \"{model}\" --output \"{_temporary["out"]}\" --method rtn --group-size 32");
+        start.Environment["LC_ALL"] = "C";
         start.Environment["DOTNET_EnableWriteXorExecute"] = "0";
         start.Environment["DOTNET_EnableDiagnostics"] = "0";
         using Process process = Process.Start(start)!;
