@@ -47,7 +47,7 @@ public sealed class ScaleDistillation : IDisposable
     /// <param name="options">How long, how fast.</param>
     /// <param name="progress">Told after each step.</param>
     /// <param name="cancellationToken">Checked before each step; the best state so far is then in place.</param>
-    /// <exception cref="UserErrorException">Nothing is quantised, the models do not belong together, or there is too little text.</exception>
+    /// <exception cref="UserErrorException">The backend is a device, nothing is quantised, the models do not belong together, or there is too little text.</exception>
     /// <exception cref="TrainingFailedException">The divergence is not finite; the best state so far is in place.</exception>
     public static DistillationResult Run(
         LlamaModel student,

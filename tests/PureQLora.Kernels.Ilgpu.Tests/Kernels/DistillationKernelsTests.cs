@@ -1,4 +1,6 @@
 using PureQLora.Core;
+using PureQLora.Models;
+using PureQLora.Training;
 
 namespace PureQLora.Kernels.Tests;
 
@@ -19,9 +21,9 @@ public sealed class DistillationKernelsTests : KernelTest
     }
 
     [Theory]
-    [InlineData(Precision.Float32, false)]
-    [InlineData(Precision.BFloat16, false)]
-    [InlineData(Precision.Float32, true)]
+    [FastData(Precision.Float32, false)]
+    [FastData(Precision.BFloat16, false)]
+    [FastData(Precision.Float32, true)]
     public void ScaleGradient_GivenMoreRowsThanAStrip_ShouldMatchTheCpu(Precision precision, bool hasBook)
     {
         (int tokens, int outDim, int inDim) = (5, 133, 40);
@@ -37,6 +39,17 @@ public sealed class DistillationKernelsTests : KernelTest
         Gpu.StripElements = strip;
         Cpu.ScaleGradient(dy, x, weight, dScales, precision);
         Close(dScales, gpuScales, 2e-5);
+    }
+
+    [Fact]
+    public void ScaleDistillation_GivenADevice_ShouldSayThatItTakesTheCpu()
+    {
+        using LlamaModel model = TinyModel.Create();
+
+        UserErrorException error = Assert.Throws<UserErrorException>(
+            () => ScaleDistillation.Run(model, model, Gpu, [[1, 2], [3, 4]], new DistillationOptions { Steps = 1 }));
+
+        Assert.Contains("--device cpu", error.Message, StringComparison.Ordinal);
     }
 
     private static QuantizedMatrix Weight(int outDim, int inDim, bool hasBook)
