@@ -20,6 +20,24 @@ public sealed partial class IlgpuBackend
         return weight;
     }
 
+    /// <summary>
+    /// The codes of a weight whose copy on the device has the present scales: those that are trained change in host memory, so they are
+    /// copied before each use, and once more when their training has ended.
+    /// </summary>
+    private QuantizedMatrix WithPresentScales(WeightMatrix weight)
+    {
+        QuantizedMatrix matrix = weight.Quantized!;
+        DeviceQuantizedMatrix copy = DeviceWeight(matrix);
+        bool trains = weight.Scales is not null;
+        if (trains || copy.FollowsScales)
+        {
+            copy.RenewScales(_device, matrix, Workspace);
+            copy.FollowsScales = trains;
+        }
+
+        return matrix;
+    }
+
     /// <summary>Bytes of an operand of the tensor cores: rows padded to whole steps.</summary>
     private static long OperandBytes(int rows, int columns) => (long)rows * Steps(columns) * GemmTile.Depth * sizeof(ushort);
 

@@ -17,16 +17,16 @@ public sealed partial class IlgpuBackend : IWeightMatMulKernels, IQLoraLinearKer
         else if (transposeWeight && IsFewRows(x))
         {
             CheckPrecision(precision);
-            FewRowsProduct(x, weight.Quantized!, null, null, accumulate, y, precision);
+            FewRowsProduct(x, WithPresentScales(weight), null, null, accumulate, y, precision);
         }
         else if (precision == Precision.Float32)
         {
-            Multiply(x, false, Dequantized(weight.Quantized!), transposeWeight, 1f, accumulate, y, precision);
+            Multiply(x, false, Dequantized(WithPresentScales(weight)), transposeWeight, 1f, accumulate, y, precision);
         }
         else
         {
             CheckPrecision(precision);
-            QuantizedProduct(x, weight.Quantized!, transposeWeight, null, null, accumulate, y);
+            QuantizedProduct(x, WithPresentScales(weight), transposeWeight, null, null, accumulate, y);
         }
     }
 
@@ -35,17 +35,17 @@ public sealed partial class IlgpuBackend : IWeightMatMulKernels, IQLoraLinearKer
     {
         ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(weight);
-        if (weight.Quantized is { } codes && transpose && IsFewRows(x))
+        if (weight.Quantized is not null && transpose && IsFewRows(x))
         {
             CheckPrecision(precision);
-            FewRowsProduct(x, codes, low, factor, accumulate, y, precision);
+            FewRowsProduct(x, WithPresentScales(weight), low, factor, accumulate, y, precision);
             return;
         }
 
-        if (weight.Quantized is { } quantized && precision != Precision.Float32)
+        if (weight.Quantized is not null && precision != Precision.Float32)
         {
             CheckPrecision(precision);
-            QuantizedProduct(x, quantized, transpose, low, factor, accumulate, y);
+            QuantizedProduct(x, WithPresentScales(weight), transpose, low, factor, accumulate, y);
             return;
         }
 

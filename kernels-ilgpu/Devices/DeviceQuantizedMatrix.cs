@@ -67,6 +67,9 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
 
     public int PaddedRows { get; }
 
+    /// <summary>Whether the scales were last used while they were trained, and may have changed since.</summary>
+    public bool FollowsScales { get; set; }
+
     /// <summary>Whether columns are in another order than the matrix's.</summary>
     public bool IsMapped { get; }
 
@@ -82,6 +85,18 @@ internal sealed class DeviceQuantizedMatrix : IDisposable
         _pieceGroups.View<int>(0, Pieces),
         Pieces,
         PaddedRows);
+
+    /// <summary>Takes over the present scales of the matrix.</summary>
+    /// <param name="device">Where this is.</param>
+    /// <param name="matrix">The matrix that this is a copy of.</param>
+    /// <param name="workspace">Gives memory of the device until the next call.</param>
+    public void RenewScales(Device device, QuantizedMatrix matrix, Func<long, DeviceMemory> workspace)
+    {
+        if (device.Computes)
+        {
+            UploadScales(device, matrix, workspace);
+        }
+    }
 
     public void Dispose()
     {

@@ -30,7 +30,7 @@ public sealed class ScaleDistillation : IDisposable
     {
         (_student, _teacher, _options) = (student, teacher, options);
         LinearLayer[] layers = [.. student.Linears.Where(layer => layer.Weight.Quantized is not null)];
-        RequireSuitable(layers, student, teacher);
+        RequireSuitable(layers, student, teacher, backend);
         (_samples, _heldOut) = Split(calibration, options.HeldOutPeriod);
         int bits = layers.Min(layer => layer.Weight.Quantized!.Bits);
         _schedule = new LearningRateSchedule { Kind = ScheduleKind.Cosine, BaseRate = options.RelativeRate ?? (RateOfOneBit / bits), TotalSteps = options.Steps };
@@ -47,7 +47,7 @@ public sealed class ScaleDistillation : IDisposable
     /// <param name="options">How long, how fast.</param>
     /// <param name="progress">Told after each step.</param>
     /// <param name="cancellationToken">Checked before each step; the best state so far is then in place.</param>
-    /// <exception cref="UserErrorException">Nothing is quantised, the models do not belong together, or there is too little text.</exception>
+    /// <exception cref="UserErrorException">The backend is a device, nothing is quantised, the models do not belong together, or there is too little text.</exception>
     /// <exception cref="TrainingFailedException">The divergence is not finite; the best state so far is in place.</exception>
     public static DistillationResult Run(
         LlamaModel student,
@@ -76,8 +76,13 @@ public sealed class ScaleDistillation : IDisposable
         _arena.Dispose();
     }
 
-    private static void RequireSuitable(LinearLayer[] layers, LlamaModel student, LlamaModel teacher)
+    private static void RequireSuitable(LinearLayer[] layers, LlamaModel student, LlamaModel teacher, IBackend backend)
     {
+        if (backend is IDeviceBackend)
+        {
+            throw new UserErrorException("The device is a GPU, on which scales are not distilled yet; quantise with --device cpu, and train on the GPU afterwards.");
+        }
+
         if (layers.Length == 0)
         {
             throw new UserErrorException("No layer of the model is quantised, so there are no scales to distil; quantise it first.");

@@ -164,3 +164,25 @@ public sealed class DeviceRmsNormTests : RmsNormTests, IDisposable
 
     public void Dispose() => _device.Dispose();
 }
+
+public sealed class DeviceKullbackLeiblerTests : KullbackLeiblerTests, IDisposable
+{
+    private readonly BridgedDevice _device = new();
+
+    protected override IBackend Backend => _device.Backend;
+
+    protected override bool IsTooLong(long multiplications) => BridgedDevice.IsTooLong(multiplications);
+
+    public void Dispose() => _device.Dispose();
+}
+
+public sealed class DeviceScaleGradientTests : ScaleGradientTests, IDisposable
+{
+    private readonly BridgedDevice _device = new();
+
+    protected override IBackend Backend => _device.Backend;
+
+    protected override bool IsTooLong(long multiplications) => BridgedDevice.IsTooLong(multiplications);
+
+    public void Dispose() => _device.Dispose();
+}
