@@ -44,14 +44,21 @@ public sealed class DeviceChoice : IDisposable
     /// <param name="plan">Plans it; not called for the processor.</param>
     /// <param name="ways">Settings that would make it smaller.</param>
     /// <exception cref="UserErrorException">There is not enough memory.</exception>
-    public void Require(Func<MemoryPlanner, MemoryPlan> plan, params (string Setting, Func<MemoryPlanner, MemoryPlan> Plan)[] ways)
+    public void Require(Func<MemoryPlanner, MemoryPlan> plan, params (string Setting, Func<MemoryPlanner, MemoryPlan> Plan)[] ways) => Require(plan, ways, null);
+
+    /// <summary>Refuses work that the device has no room for, and prints what it takes.</summary>
+    /// <param name="plan">Plans it; not called for the processor.</param>
+    /// <param name="ways">Settings that would make it smaller.</param>
+    /// <param name="otherwise">What to do where none of them would do, or null for what training can do.</param>
+    /// <exception cref="UserErrorException">There is not enough memory.</exception>
+    public void Require(Func<MemoryPlanner, MemoryPlan> plan, (string Setting, Func<MemoryPlanner, MemoryPlan> Plan)[] ways, string? otherwise)
     {
         ArgumentNullException.ThrowIfNull(plan);
         if (Device is { } device)
         {
             MemoryPlanner planner = new(device);
             MemoryPlan wanted = plan(planner);
-            PlanRefusal.Require(planner, wanted, ways.Select(way => (way.Setting, (Func<MemoryPlan>)(() => way.Plan(planner)))));
+            PlanRefusal.Require(planner, wanted, ways.Select(way => (way.Setting, (Func<MemoryPlan>)(() => way.Plan(planner)))), otherwise);
             System.Console.Error.WriteLine($"memory  {wanted}; free {ByteSize.Text(planner.Available)}");
         }
     }

@@ -25,8 +25,12 @@ internal static class GradientsCommand
         {
             using DeviceChoice chosen = DeviceChoice.Open(result.GetValue(device)!, result.GetValue(threads));
             using ModelFolder folder = ModelFolder.Open(result.GetValue(model)!, result.GetValue(adapter), trainable: true, dropout: 0);
+            (int[] tokens, int[] targets, int length) = Read(result.GetValue(ids)!, result.GetValue(labels)!, folder.Model.Config.VocabularySize);
+            RowsMemory.Require(chosen, tokens.Length / length, length, (planner, count, each) => planner.Pass(
+                "gradients", BaseShape.Of(folder.Model), Precision.Float32, recordGradients: true, (planned, scope) => _ = Compute(planned, scope, new int[count * each], new int[count * each], each)));
             folder.Model.MoveTo(chosen.Backend);
-            float loss = Compute(folder.Model, chosen.Backend, result.GetValue(ids)!, result.GetValue(labels)!);
+            using ComputeScope scope = new(chosen.Backend, recordGradients: true);
+            float loss = Compute(folder.Model, scope, tokens, targets, length);
             SafetensorsWriter.Write(
                 result.GetValue(output)!,
                 [("loss", Tensor.From([loss], new Shape(1))), .. folder.Model.TrainableParameters.Select(parameter => (PeftPrefix + parameter.Name, parameter.Value.Grad!))]);
@@ -36,9 +40,8 @@ internal static class GradientsCommand
         return command;
     }
 
-    private static float Compute(LlamaModel model, IBackend backend, string idsPath, string labelsPath)
+    private static (int[] Ids, int[] Targets, int Length) Read(string idsPath, string labelsPath, int vocabulary)
     {
-        int vocabulary = model.Config.VocabularySize;
         IReadOnlyList<int[]> rows = TokenIdFile.Read(idsPath, 0, vocabulary);
         IReadOnlyList<int[]> labels = TokenIdFile.Read(labelsPath, TrainingSample.NoLabel, vocabulary);
         int length = TokenIdFile.CommonLength(rows, idsPath);
@@ -49,15 +52,15 @@ internal static class GradientsCommand
 
         // The token at t predicts the label at t + 1.
         int[] targets = [.. labels.SelectMany(row => row.Skip(1).Append(TrainingSample.NoLabel))];
-        int supervised = targets.Count(target => target != TrainingSample.NoLabel);
-        if (supervised == 0)
-        {
-            throw new UserErrorException($"{labelsPath} supervises nothing: a label counts from the second position on.");
-        }
+        return targets.All(target => target == TrainingSample.NoLabel)
+            ? throw new UserErrorException($"{labelsPath} supervises nothing: a label counts from the second position on.")
+            : ([.. rows.SelectMany(row => row)], targets, length);
+    }
 
-        using ComputeScope scope = new(backend, recordGradients: true);
-        ModelInput input = ModelInput.Rows(scope, rows.SelectMany(row => row).ToArray(), length);
-        Tensor loss = model.Loss(scope, input, scope.From(targets, new Shape(rows.Count, length)), supervised);
+    private static float Compute(LlamaModel model, ComputeScope scope, int[] ids, int[] targets, int length)
+    {
+        int supervised = targets.Count(target => target != TrainingSample.NoLabel);
+        Tensor loss = model.Loss(scope, ModelInput.Rows(scope, ids, length), scope.From(targets, new Shape(ids.Length / length, length)), supervised);
         scope.Backward(loss);
         return loss.ToArray()[0];
     }

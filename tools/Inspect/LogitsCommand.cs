@@ -28,14 +28,18 @@ internal static class LogitsCommand
             string path = result.GetValue(ids)!;
             IReadOnlyList<int[]> rows = TokenIdFile.Read(path, 0, folder.Model.Config.VocabularySize);
             int length = TokenIdFile.CommonLength(rows, path);
+            RowsMemory.Require(chosen, rows.Count, length, (planner, count, each) => planner.Pass(
+                "logits", BaseShape.Of(folder.Model), rounding, recordGradients: false, (planned, scope) => _ = Compute(planned, scope, new int[count * each], each)));
             folder.Model.MoveTo(chosen.Backend);
             using ComputeScope scope = new(chosen.Backend) { Precision = rounding };
-            ModelInput input = ModelInput.Rows(scope, rows.SelectMany(row => row).ToArray(), length);
-            Tensor logits = folder.Model.Logits(scope, folder.Model.Forward(scope, input));
+            Tensor logits = Compute(folder.Model, scope, [.. rows.SelectMany(row => row)], length);
             SafetensorsWriter.Write(result.GetValue(output)!, [("logits", logits)]);
             System.Console.WriteLine($"logits {logits.Shape} written to {result.GetValue(output)}");
             return ToolProgram.Success;
         });
         return command;
     }
+
+    private static Tensor Compute(LlamaModel model, ComputeScope scope, int[] ids, int length) =>
+        model.Logits(scope, model.Forward(scope, ModelInput.Rows(scope, ids, length)));
 }

@@ -69,17 +69,14 @@ internal static class TrainCommand
 
     private static int PretrainModel(string folder, ParseResult result)
     {
-        CommonOptions.RequireEmpty(folder);
         using DeviceChoice device = DeviceChoice.Open(result.GetValue(Device)!, result.GetValue(Threads));
-        CommonOptions.ShowDevice(device, null);
+        using OutputFolder output = OutputFolder.Create(folder);
+        ConsoleObserver observer = new();
+        observer.Report("device", device.Description);
+        observer.Report("precision", device.Backend.PreferredPrecision.Name());
         PretrainingOptions options = new();
-        StepMetrics last = ConsoleProgress.Run("pretraining", options.Steps, progress => Pretraining.Run(
-            folder,
-            options,
-            device.Backend,
-            new SynchronousProgress<StepMetrics>(step => progress.Update(step.Step, $"loss {step.Loss:F3}  {step.Tokens / step.Seconds:F0} tokens/s")),
-            result.GetValue(Threads),
-            ToolProgram.Cancellation));
+        StepMetrics last = Pretraining.Run(output.Temporary, options, device.Backend, observer, result.GetValue(Threads), ToolProgram.Cancellation);
+        output.Commit();
         System.Console.WriteLine($"{folder}: loss {last.Loss:F3} after {last.Step} steps");
         return last.Step == options.Steps ? ToolProgram.Success : ToolProgram.Failure;
     }

@@ -26,6 +26,9 @@ public sealed record BaseShape(LlamaConfig Config, DataType Stored)
     /// <summary>Whether the adapters are trained, so that they have gradients.</summary>
     public bool Trains { get; init; }
 
+    /// <summary>Whether all weights are trained: float32 with gradients, none quantised.</summary>
+    public bool TrainsWeights { get; init; }
+
     /// <summary>The shape of a model as it is.</summary>
     public static BaseShape Of(LlamaModel model)
     {
@@ -53,6 +56,7 @@ public sealed record BaseShape(LlamaConfig Config, DataType Stored)
             AdapterGroupSize = model.Linears.Max(layer => layer.Adapter?.GroupSize ?? 0),
             Dropout = model.Linears.Max(layer => layer.Adapter?.Dropout ?? 0),
             Trains = model.Linears.Any(layer => layer.Adapter is { A.RequiresGrad: true }),
+            TrainsWeights = model.EmbeddingTable.RequiresGrad,
         };
     }
 

@@ -8,8 +8,11 @@ public sealed record MemoryPlan
     /// <summary>What is planned, such as <c>training</c>.</summary>
     public required string Work { get; init; }
 
-    /// <summary>Frozen weights, as the device packs them.</summary>
+    /// <summary>Weights, as the device packs them.</summary>
     public required long Weights { get; init; }
+
+    /// <summary>Gradients of the weights, where they are trained themselves.</summary>
+    public long Gradients { get; init; }
 
     /// <summary>Adapters and their gradients.</summary>
     public required long Adapters { get; init; }
@@ -27,12 +30,12 @@ public sealed record MemoryPlan
     public required long Workspace { get; init; }
 
     /// <summary>All of it.</summary>
-    public long Total => Weights + Adapters + Optimizer + Cache + Activations + Workspace;
+    public long Total => Weights + Gradients + Adapters + Optimizer + Cache + Activations + Workspace;
 
     /// <summary>The parts that there are, in words.</summary>
     public string Parts => string.Join(", ", new (string Name, long Bytes)[]
     {
-        ("weights", Weights), ("adapters", Adapters), ("optimiser", Optimizer), ("keys and values", Cache), ("activations", Activations), ("workspace", Workspace),
+        ("weights", Weights), ("gradients", Gradients), ("adapters", Adapters), ("optimiser", Optimizer), ("keys and values", Cache), ("activations", Activations), ("workspace", Workspace),
     }.Where(part => part.Bytes > 0).Select(part => $"{part.Name} {ByteSize.Text(part.Bytes)}"));
 
     /// <inheritdoc/>

@@ -20,7 +20,7 @@ public sealed class MemoryPlanner(IDeviceBackend device)
     public bool Fits(MemoryPlan plan) => (plan ?? throw new ArgumentNullException(nameof(plan))).Total <= Available;
 
     /// <summary>A step of training.</summary>
-    /// <param name="shape">With the adapters that are trained.</param>
+    /// <param name="shape">With the adapters that are trained, or all weights.</param>
     /// <param name="options">Checkpointing, type of activations, precision.</param>
     /// <param name="passTokens">Tokens of the largest forward pass.</param>
     public MemoryPlan Training(BaseShape shape, TrainingOptions options, int passTokens)
@@ -44,6 +44,7 @@ public sealed class MemoryPlanner(IDeviceBackend device)
         {
             Work = "training",
             Weights = stage.Weights,
+            Gradients = stage.Gradients,
             Adapters = stage.Adapters,
             Optimizer = before - stage.Filled,
             Activations = stage.Backend.MemoryUsed - after,
@@ -75,22 +76,33 @@ public sealed class MemoryPlanner(IDeviceBackend device)
     /// <param name="shape">With or without adapters.</param>
     /// <param name="precision">Rounding of the operands of matrix products.</param>
     /// <param name="tokens">Tokens of the largest pass.</param>
-    public MemoryPlan Scoring(BaseShape shape, Precision precision, int tokens)
+    public MemoryPlan Scoring(BaseShape shape, Precision precision, int tokens) => Pass("scoring", shape, precision, recordGradients: false, (model, scope) =>
     {
-        using Stage stage = new(device, shape);
-        using Arena arena = new(stage.Backend);
-        using ComputeScope scope = new(arena) { Precision = precision };
         int[] ids = new int[tokens];
-        Tensor hidden = stage.Model.Forward(scope, ModelInput.Rows(scope, ids, tokens) with { Segments = scope.From(ids, new Shape(1, tokens)) });
+        Tensor hidden = model.Forward(scope, ModelInput.Rows(scope, ids, tokens) with { Segments = scope.From(ids, new Shape(1, tokens)) });
         Tensor targets = scope.From(ids, new Shape(tokens));
-        _ = CrossEntropy.TokenLosses(scope, scope.View(hidden, new Shape(tokens, shape.Config.HiddenSize)), stage.Model.Head, targets);
+        _ = CrossEntropy.TokenLosses(scope, scope.View(hidden, new Shape(tokens, model.Config.HiddenSize)), model.Head, targets);
+    });
+
+    /// <summary>A single pass, forward or backward as well.</summary>
+    /// <param name="work">What it is for, such as <c>logits</c>.</param>
+    /// <param name="shape">With or without adapters.</param>
+    /// <param name="precision">Rounding of the operands of matrix products.</param>
+    /// <param name="recordGradients">Whether the pass goes backward.</param>
+    /// <param name="pass">Does it with a model and a scope of the rehearsal: the function that will do it on the device.</param>
+    public MemoryPlan Pass(string work, BaseShape shape, Precision precision, bool recordGradients, Action<LlamaModel, ComputeScope> pass)
+    {
+        ArgumentNullException.ThrowIfNull(pass);
+        using Stage stage = new(device, shape);
+        using ComputeScope scope = new(stage.Backend, recordGradients) { Precision = precision };
+        pass(stage.Model, scope);
         return new MemoryPlan
         {
-            Work = "scoring",
+            Work = work,
             Weights = stage.Weights,
             Adapters = stage.Adapters,
-            Activations = arena.ReservedBytes,
-            Workspace = stage.Backend.MemoryUsed - stage.Filled - arena.ReservedBytes + stage.Empty,
+            Activations = scope.Arena.ReservedBytes,
+            Workspace = stage.Backend.MemoryUsed - stage.Filled - scope.Arena.ReservedBytes + stage.Empty,
         };
     }
 
@@ -107,7 +119,8 @@ public sealed class MemoryPlanner(IDeviceBackend device)
             _weights = new PlannedWeights(shape, Backend);
             Model = new LlamaModel(shape.Config, _weights);
             Model.MoveTo(Backend);
-            Weights = Backend.MemoryUsed - Empty;
+            Gradients = Model.TrainableParameters.Sum(parameter => parameter.Value.Grad!.ByteLength);
+            Weights = Backend.MemoryUsed - Empty - Gradients;
             _weights.Adapt(Model);
             Filled = Backend.MemoryUsed;
         }
@@ -119,11 +132,14 @@ public sealed class MemoryPlanner(IDeviceBackend device)
         /// <summary>Bytes before anything was there.</summary>
         public long Empty { get; }
 
-        /// <summary>Bytes of the frozen weights.</summary>
+        /// <summary>Bytes of the weights.</summary>
         public long Weights { get; }
 
+        /// <summary>Bytes of the weights' gradients.</summary>
+        public long Gradients { get; }
+
         /// <summary>Bytes of adapters and gradients.</summary>
-        public long Adapters => Filled - Empty - Weights;
+        public long Adapters => Filled - Empty - Weights - Gradients;
 
         /// <summary>Bytes with all of the model.</summary>
         public long Filled { get; }

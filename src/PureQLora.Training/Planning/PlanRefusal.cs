@@ -5,6 +5,8 @@ namespace PureQLora.Training;
 /// <summary>Refuses a plan that does not fit, and says which settings would make it fit.</summary>
 public static class PlanRefusal
 {
+    private const string NoSetting = "no single setting would do (sequence length, batch, rank, bits); take a smaller model, or use --device cpu";
+
     /// <summary>Half a value, a quarter and so on: what to try for a setting.</summary>
     /// <param name="value">The setting.</param>
     /// <param name="least">None is below this; at least 1.</param>
@@ -22,8 +24,10 @@ public static class PlanRefusal
     /// <param name="ways">
     /// Settings <c>key=value</c> with the plan that each of them alone would give; of several with the same key the first that fits is named.
     /// </param>
+    /// <param name="otherwise">What to do where no setting would do, if that is not about settings of training.</param>
     /// <exception cref="UserErrorException">It does not fit.</exception>
-    public static void Require(MemoryPlanner planner, MemoryPlan plan, IEnumerable<(string Setting, Func<MemoryPlan> Plan)> ways)
+    public static void Require(
+        MemoryPlanner planner, MemoryPlan plan, IEnumerable<(string Setting, Func<MemoryPlan> Plan)> ways, string? otherwise = null)
     {
         ArgumentNullException.ThrowIfNull(planner);
         ArgumentNullException.ThrowIfNull(plan);
@@ -39,7 +43,7 @@ public static class PlanRefusal
         ];
         string remedy = fitting.Length > 0
             ? $"each of these alone would do: {string.Join(", ", fitting)}"
-            : "no single setting would do (sequence length, batch, rank, bits); take a smaller model, or use --device cpu";
+            : otherwise ?? NoSetting;
         throw new UserErrorException(
             $"{plan.Work} needs {ByteSize.Text(plan.Total)} of the GPU's memory and {ByteSize.Text(planner.Available)} are free ({plan.Parts}); {remedy}.");
     }

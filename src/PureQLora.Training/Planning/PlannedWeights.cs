@@ -11,16 +11,16 @@ internal sealed class PlannedWeights(BaseShape shape, IDeviceBackend device) : I
     private readonly IReadOnlyDictionary<string, Shape> _shapes = LlamaTensorNames.Tensors(shape.Config);
     private readonly List<QuantizedMatrix> _quantized = [];
 
-    public Tensor Tensor(string name) => On(_shapes[name], shape.Stored);
+    public Tensor Tensor(string name) => Dense(_shapes[name], shape.Stored);
 
-    public Tensor Vector(string name) => On(_shapes[name], DataType.Float32);
+    public Tensor Vector(string name) => Dense(_shapes[name], DataType.Float32);
 
     public WeightMatrix Weight(string module)
     {
         Shape dimensions = _shapes[$"{module}.weight"];
         if (!shape.Quantized.TryGetValue(module, out (int Bits, int GroupSize, CodeBook? Book) codes))
         {
-            return new WeightMatrix(On(dimensions, shape.Stored));
+            return new WeightMatrix(Dense(dimensions, shape.Stored));
         }
 
         QuantizedMatrix matrix = QuantizedMatrix.Undefined((int)dimensions[0], (int)dimensions[1], codes.Bits, codes.GroupSize, codes.Book);
@@ -47,6 +47,8 @@ internal sealed class PlannedWeights(BaseShape shape, IDeviceBackend device) : I
     public void Dispose() => _quantized.ForEach(matrix => matrix.Dispose());
 
     private Tensor Adapted(Tensor factor) => shape.Trains ? factor.AsParameter() : factor;
+
+    private Tensor Dense(Shape dimensions, DataType type) => shape.TrainsWeights ? On(dimensions, DataType.Float32).AsParameter() : On(dimensions, type);
 
     private Tensor On(Shape dimensions, DataType type) => new(dimensions, type, device.Allocate(dimensions.Count * type.Size()));
 }

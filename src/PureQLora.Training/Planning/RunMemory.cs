@@ -24,8 +24,7 @@ internal sealed record RunMemory(MemoryPlan Training, bool BaseFits)
         int longest = data.Training.Samples.Max(sample => sample.Length);
         MemoryPlan Step(Recipe tried) => planner.Training(Trained(shape, tried), tried.Training, PassTokens(tried, longest));
         MemoryPlan training = Step(recipe);
-        observer.Report("memory", training.ToString());
-        observer.Report("memory", $"free {ByteSize.Text(planner.Available)}");
+        Tell(planner, training, observer);
         PlanRefusal.Require(planner, training, Ways(recipe, shape, longest).Select(way => (way.Setting, (Func<MemoryPlan>)(() => Step(way.Recipe)))));
         if (data.ProblemSets.Count == 0)
         {
@@ -50,6 +49,29 @@ internal sealed record RunMemory(MemoryPlan Training, bool BaseFits)
         }
 
         return new RunMemory(training, planner.Fits(whole));
+    }
+
+    /// <summary>Plans the training of all weights, tells the plan, and refuses it where it does not fit.</summary>
+    /// <param name="device">Computes.</param>
+    /// <param name="model">Made trainable.</param>
+    /// <param name="options">Of the training.</param>
+    /// <param name="passTokens">Tokens of the largest forward pass.</param>
+    /// <param name="observer">Told the plan.</param>
+    /// <returns>What a step takes.</returns>
+    /// <exception cref="UserErrorException">There is not enough memory.</exception>
+    public static MemoryPlan PlanPretraining(IDeviceBackend device, LlamaModel model, TrainingOptions options, int passTokens, IRunObserver observer)
+    {
+        MemoryPlanner planner = new(device);
+        MemoryPlan plan = planner.Training(BaseShape.Of(model), options, passTokens) with { Work = "pretraining" };
+        Tell(planner, plan, observer);
+        PlanRefusal.Require(planner, plan, [], "end what else uses the GPU, take one with more memory, or use --device cpu");
+        return plan;
+    }
+
+    private static void Tell(MemoryPlanner planner, MemoryPlan plan, IRunObserver observer)
+    {
+        observer.Report("memory", plan.ToString());
+        observer.Report("memory", $"free {ByteSize.Text(planner.Available)}");
     }
 
     private static BaseShape Trained(BaseShape shape, Recipe recipe) => recipe.Model.Adapter is { } adapter

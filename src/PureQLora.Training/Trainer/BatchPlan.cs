@@ -21,6 +21,17 @@ public sealed class BatchPlan
     /// <summary>Samples, or packed rows, of one pass over the data.</summary>
     public int Rows => _rows?.Count ?? _samples.Count;
 
+    /// <summary>Tokens of the largest forward pass of a training.</summary>
+    /// <param name="options">Steps, batch and order; without steps, of one pass over the data.</param>
+    internal int LargestPass(TrainingOptions options)
+    {
+        SampleOrder order = new(Rows, options.Seed, options.Shuffle);
+        int passes = checked(options.TotalSteps(Rows) * options.Accumulation);
+        return Enumerable.Range(0, passes).Max(_ => Enumerable.Range(0, options.BatchSize).Sum(_ => Tokens(order.Next())));
+    }
+
+    private int Tokens(int row) => _rows is null ? _samples[row].Length : _rows[row].Sum(segment => segment.Count);
+
     /// <summary>Lays a row into a batch.</summary>
     internal void Fill(MicroBatch batch, int row)
     {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using PureQLora.Core;
 using PureQLora.Models;
 
@@ -13,29 +14,26 @@ public static class Pretraining
     /// <param name="folder">Empty or absent.</param>
     /// <param name="options">Sizes and schedule.</param>
     /// <param name="backend">Computes.</param>
-    /// <param name="progress">Told after each step.</param>
+    /// <param name="observer">Told the plan of the memory where the backend is a device, and the progress; or null.</param>
     /// <param name="threads">Threads that tokenise; 0 takes one a processor. The result does not depend on it.</param>
     /// <param name="cancellationToken">Ends the training after the present step; what has been learnt so far is written.</param>
     /// <returns>The last step's metrics.</returns>
-    public static StepMetrics Run(string folder, PretrainingOptions options, IBackend backend, IProgress<StepMetrics>? progress = null, int threads = 0, CancellationToken cancellationToken = default)
+    /// <exception cref="UserErrorException">The device has not enough memory: only the tokenizer has been written.</exception>
+    public static StepMetrics Run(string folder, PretrainingOptions options, IBackend backend, IRunObserver? observer = null, int threads = 0, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(options);
+        observer ??= new SilentObserver();
+        ITokenizer tokenizer = WriteTokenizer(folder, options);
         WordProblemGenerator generator = new(options.Seed, WordProblemGenerator.KnownFamilies, ProblemSplit.Training);
-        Directory.CreateDirectory(folder);
-        string tokenizerFile = Path.Combine(folder, "tokenizer.json");
-        AtomicFile.WriteText(tokenizerFile, BytePairTrainer.Train(TokenizerCorpus(options.Seed), options.VocabularySize));
-        AtomicFile.WriteText(
-            Path.Combine(folder, "tokenizer_config.json"),
-            $$"""{"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "{{BytePairTrainer.BeginToken}}", "eos_token": "{{BytePairTrainer.EndToken}}"}""" + "\n");
-        ITokenizer tokenizer = TokenizerFile.Load(folder);
-
         SampleEncoder encoder = new(tokenizer) { MaxLength = MaxPositions, CompletionOnly = false };
         TrainingData data = TrainingData.Create(generator.Distinct(options.Problems).Select(Example), encoder, threads);
         LlamaConfig config = Config(options);
         using LlamaModel model = new(config, new RandomWeights(config, options.Seed));
         model.MakeTrainable();
+        TrainingOptions training = new() { BatchSize = options.BatchSize, Steps = options.Steps, Seed = options.Seed, Checkpointing = false };
+        BatchPlan plan = new(data.Samples);
+        MemoryPlan? memory = backend is IDeviceBackend device ? RunMemory.PlanPretraining(device, model, training, plan.LargestPass(training), observer) : null;
         model.MoveTo(backend);
-
         LearningRateSchedule schedule = new()
         {
             Kind = ScheduleKind.CosineWithMinLr,
@@ -44,17 +42,33 @@ public static class Pretraining
             TotalSteps = options.Steps,
             WarmupSteps = Math.Min(options.WarmupSteps, options.Steps),
         };
-        TrainingOptions training = new() { BatchSize = options.BatchSize, Steps = options.Steps, Seed = options.Seed, Checkpointing = false };
-        using Trainer trainer = new(model, backend, new BatchPlan(data.Samples), training, schedule, new AdamWOptions { Beta2 = 0.98, WeightDecay = 0.01 });
-        StepMetrics metrics = default;
-        while (trainer.StepsDone < options.Steps && !cancellationToken.IsCancellationRequested)
+        using Trainer trainer = new(model, backend, plan, training, schedule, new AdamWOptions { Beta2 = 0.98, WeightDecay = 0.01 });
+        trainer.Reserve(memory?.Activations ?? 0);
+        StepMetrics last = observer.Track("pretraining", options.Steps, progress => Steps(trainer, progress, cancellationToken));
+        Save(folder, model);
+        return last;
+    }
+
+    private static StepMetrics Steps(Trainer trainer, RunProgress progress, CancellationToken cancellationToken)
+    {
+        StepMetrics step = default;
+        while (trainer.StepsDone < trainer.TotalSteps && !cancellationToken.IsCancellationRequested)
         {
-            metrics = trainer.Step();
-            progress?.Report(metrics);
+            step = trainer.Step();
+            progress(step.Step, string.Create(CultureInfo.InvariantCulture, $"loss {step.Loss:F3}  {step.Tokens / Math.Max(step.Seconds, 1e-9):F0} tokens/s"));
         }
 
-        Save(folder, model);
-        return metrics;
+        return step;
+    }
+
+    private static ITokenizer WriteTokenizer(string folder, PretrainingOptions options)
+    {
+        Directory.CreateDirectory(folder);
+        AtomicFile.WriteText(Path.Combine(folder, "tokenizer.json"), BytePairTrainer.Train(TokenizerCorpus(options.Seed), options.VocabularySize));
+        AtomicFile.WriteText(
+            Path.Combine(folder, "tokenizer_config.json"),
+            $$"""{"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "{{BytePairTrainer.BeginToken}}", "eos_token": "{{BytePairTrainer.EndToken}}"}""" + "\n");
+        return TokenizerFile.Load(folder);
     }
 
     /// <summary>A problem as the trainer takes it, in the format that evaluation asks in.</summary>

@@ -94,11 +94,59 @@ public sealed class DeviceToolTests : IDisposable
         using SimulatedGpu gpu = new(() => new SimulatedDevice());
         float[][] logits = [.. new[] { "cpu", "cuda" }.Select(device =>
         {
-            Tool.Inspect("logits", "--model", _model, "--token-ids", ids, "--output", _folder[$"{device}.safetensors"], "--device", device).ShouldSucceed();
+            ToolResult result = Tool.Inspect("logits", "--model", _model, "--token-ids", ids, "--output", _folder[$"{device}.safetensors"], "--device", device).ShouldSucceed();
+            Assert.Equal(device == "cuda", result.Error.Contains("memory  logits ", StringComparison.Ordinal));
             return GoldenTensors.Read(_folder[$"{device}.safetensors"]).Floats("logits");
         })];
 
         GoldenTolerances.Near(1e-4, logits[0], logits[1], "logits");
+    }
+
+    [Fact]
+    public void Inspect_GivenASmallGpu_ShouldSayWhichRowsWouldDo()
+    {
+        string ids = _folder.Write("ids.json", Rows(8, 200));
+        string[] logits = ["logits", "--model", _model, "--token-ids", ids, "--output", _folder["logits.safetensors"], "--device", "cuda"];
+        using (SimulatedGpu gpu = new(() => new SimulatedDevice(MemoryPlanner.DriverShare + (6 << 20))))
+        {
+            Tool.Inspect(logits).ShouldBeRefused("logits needs", "each of these alone would do: rows of --token-ids=", "tokens of each row=");
+        }
+
+        using (SimulatedGpu gpu = new(() => new SimulatedDevice(MemoryPlanner.DriverShare + (600 << 10))))
+        {
+            Tool.Inspect(logits).ShouldBeRefused("logits needs", "neither fewer nor shorter rows in --token-ids would do", "--device cpu");
+        }
+
+        Assert.False(File.Exists(_folder["logits.safetensors"]));
+    }
+
+    [Fact]
+    public void Inspect_GivenAGpu_ShouldPlanGradientsAndRefuseWhatDoesNotFit()
+    {
+        string adapter = SmallModel.WriteAdapter(_model, _folder["adapter"]);
+        string[] Gradients(string ids) =>
+            ["gradients", "--model", _model, "--adapter", adapter, "--token-ids", ids, "--labels", ids, "--output", _folder["gradients.safetensors"], "--device", "cuda"];
+        using (SimulatedGpu gpu = new(() => new SimulatedDevice(MemoryPlanner.DriverShare + (6 << 20))))
+        {
+            Tool.Inspect(Gradients(_folder.Write("many.json", Rows(8, 100)))).ShouldBeRefused("gradients needs", "adapters", "rows of --token-ids=");
+            Assert.False(File.Exists(_folder["gradients.safetensors"]));
+        }
+
+        using SimulatedGpu large = new(() => new SimulatedDevice());
+        Assert.Contains("memory  gradients ", Tool.Inspect(Gradients(_folder.Write("few.json", Rows(1, 4)))).ShouldSucceed().Error, StringComparison.Ordinal);
+    }
+
+    [Fact(Explicit = true)]
+    [Trait("Category", "Slow")]
+    public void Pretrain_GivenASmallGpu_ShouldRefuseAndLeaveNothing()
+    {
+        using SimulatedGpu gpu = new(() => new SimulatedDevice(MemoryPlanner.DriverShare + (100 << 20)));
+
+        ToolResult result = Tool.Train("--pretrain", _folder["made"], "--device", "cuda");
+
+        result.ShouldBeRefused("pretraining needs", "gradients", "end what else uses the GPU, take one with more memory, or use --device cpu.");
+        Assert.Contains("memory        pretraining ", result.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain(Directory.GetFileSystemEntries(_folder.Path), path => path.Contains("made", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -110,6 +158,8 @@ public sealed class DeviceToolTests : IDisposable
     }
 
     private string Problem() => _folder.Write("problem.jsonl", """{"question": "9 + 1?", "answer": "#### 10"}""");
+
+    private static string Rows(int count, int length) => $"[{string.Join(", ", Enumerable.Repeat($"[{string.Join(", ", Enumerable.Range(5, length))}]", count))}]";
 
     private string Data() => _folder.Write(
         "train.jsonl", string.Concat(Enumerable.Range(1, 6).Select(i => $$"""{"question":"{{i}} + 1?","answer":"#### {{i + 1}}"}""" + "\n")));
