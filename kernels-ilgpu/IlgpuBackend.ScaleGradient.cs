@@ -5,8 +5,8 @@ namespace PureQLora.Kernels;
 public sealed partial class IlgpuBackend : IScaleGradientKernels
 {
     /// <summary>
-    /// Elements of dL/dW that exist at once in <see cref="ScaleGradient"/>, rounded to whole tiles of rows, at least one: 16 MiB, which give
-    /// every multiprocessor tiles and stay in the second-level cache of large GPUs.
+    /// Elements of dL/dW that exist at once in <see cref="ScaleGradient"/>, rounded to whole tiles of rows, at least one: a bound on the
+    /// workspace, 16 MiB unless set. No GPU has been timed with it.
     /// </summary>
     public long StripElements { get; set; } = 1 << 22;
 
